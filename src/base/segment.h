@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The state segment: one relocatable piece of shared memory (a memfd) with everything that outlives a
+ * request. It holds sections of fixed-size records and no pointers, so another process can map it elsewhere
+ * and go on. Sections are reserved at their full size and take memory only where they were written. Made,
+ * opened and unmapped by the control thread; what the records' threads may do is said by their owners.
+ */
+#ifndef BASE_SEGMENT_H
+#define BASE_SEGMENT_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A reader refuses a segment with another number. Raise it with every change of a record. */
+#define SEGMENT_LAYOUT 1
+
+enum segment_section {
+	SEGMENT_CONN,	     /* one record: what the FUSE session negotiated */
+	SEGMENT_MOUNTS,	     /* host mounts below the share */
+	SEGMENT_INODES,	     /* inode table */
+	SEGMENT_INODE_HASH,  /* its hash heads */
+	SEGMENT_HANDLES,     /* open-handle table */
+	SEGMENT_LOCK_OWNERS, /* open file descriptions that hold a lock owner's locks */
+	SEGMENT_SECTIONS
+};
+
+/* What a section shall be: @count records of @size bytes. */
+struct segment_plan {
+	uint32_t size;
+	uint64_t count;
+};
+
+struct segment {
+	int fd;
+	void *base;
+	size_t len;
+};
+
+/* Makes a segment with the sections of @plan, all bytes zero. 0 or -errno with @err. */
+int segment_create(struct segment *seg, const struct segment_plan plan[SEGMENT_SECTIONS], struct err *err);
+
+/*
+ * Maps the segment behind @fd, which stays the caller's on error, and checks that it has the layout and every
+ * section that @plan asks for. 0 or -errno with @err.
+ */
+int segment_open(
+	struct segment *seg, int fd, const struct segment_plan plan[SEGMENT_SECTIONS], struct err *err);
+
+/* First record of a section. Valid until segment_close(). */
+void *segment_at(const struct segment *seg, enum segment_section section);
+uint64_t segment_count(const struct segment *seg, enum segment_section section);
+
+void segment_close(struct segment *seg);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where the layers meet: takes front-ends from a listening socket, one after the other, and serves each with
+ * one device, one session and one file system. The control thread runs serve_run(); queues run on threads of
+ * their own (queue.h).
+ */
+#ifndef DAEMON_SERVE_H
+#define DAEMON_SERVE_H
+
+#include "fs/fs.h"
+#include "fuse/session.h"
+#include "vhost/device.h"
+
+struct serve_config {
+	struct vhost_config vhost;
+	struct fuse_session_config fuse;
+	struct fs_config fs;
+	int socket;		    /* listening, or already connected to a front-end; stays the caller's */
+	int stop;		    /* readable: end cleanly (a signalfd); stays the caller's */
+	bool exit_on_disconnect;    /* the first front-end's going ends the daemon; always so for a connected
+				       socket */
+	unsigned int queue_threads; /* most threads a queue may have; 0: the default */
+};
+
+struct serve;
+
+/* Makes everything that can fail, before the sandbox is locked. 0 or -errno with @err. */
+int serve_new(const struct serve_config *cfg, struct serve **out, struct err *err);
+/* Serves until @stop is readable or (exit_on_disconnect) the front-end went. 0 or -errno with @err. */
+int serve_run(struct serve *s, struct err *err);
+void serve_free(struct serve *s);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The bracket around every change of the host (design decision 9): an op declares what it is about to change,
+ * then changes it, then says how it went. Recovery's intent records, the version table's marks and the
+ * metrics hang here and nowhere else. There is no way to change the host around it: the files of this folder
+ * make changing system calls between begin and end only.
+ */
+#ifndef FS_EFFECT_H
+#define FS_EFFECT_H
+
+#include "fuse/ops.h"
+
+enum effect_kind {
+	EFFECT_DATA, /* file contents or size */
+	EFFECT_ATTR, /* mode, owner, times, file flags */
+	EFFECT_XATTR,
+	EFFECT_CREATE, /* a name appears: create, mknod, mkdir, symlink, link, tmpfile */
+	EFFECT_REMOVE, /* a name goes: unlink, rmdir */
+	EFFECT_RENAME,
+	EFFECT_LOCK,
+	EFFECT_KINDS
+};
+
+/* One change. Inodes are named by nodeid: those whose attributes or contents may differ afterwards,
+ * directories included. */
+struct effect {
+	enum effect_kind kind;
+	bool idempotent; /* doing it twice gives what doing it once gives */
+	struct nodeid node[4];
+	unsigned int nodes;
+	uint64_t unique; /* the request's */
+};
+
+struct effect_state {
+	_Atomic uint64_t count[EFFECT_KINDS]; /* changes that succeeded */
+	_Atomic uint64_t busy;		      /* brackets that are open now */
+};
+
+struct fs;
+
+/* Before the change. 0, or -errno: then the change must not be made (-EROFS on a read-only share). */
+int effect_begin(struct fs *fs, struct effect *e);
+/* After it, whatever came of it. Returns @result, so that `return effect_end(fs, &e, r)` reads as what it
+ * does. */
+ssize_t effect_end(struct fs *fs, struct effect *e, ssize_t result);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The file system behind a session: a host directory tree, passed through. See fs/internal.h for how its
+ * parts fit.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include "base/err.h"
+#include "base/segment.h"
+#include "fuse/ops.h"
+
+enum fs_handles { FS_HANDLES_NEVER, FS_HANDLES_PREFER, FS_HANDLES_MANDATORY };
+
+struct fs_config {
+	int root;	  /* O_PATH descriptor of the shared directory; becomes the file system's */
+	int proc_self_fd; /* O_PATH descriptor of /proc/self/fd, to reopen by; becomes the file system's */
+	enum fs_handles handles; /* --inode-file-handles */
+	uint32_t max_inodes;	 /* records in the inode table */
+	uint32_t max_handles;	 /* open files and directories */
+	uint32_t max_fds;	 /* descriptors kept only to save reopening */
+	uint32_t max_lock_owners;
+	bool readonly;
+	bool allow_direct_io; /* honour O_DIRECT of the guest */
+	bool xattr;
+	bool sync_on_syncfs; /* SYNCFS really syncs */
+	bool change_creds;   /* we are root (in some user namespace): act as the caller */
+};
+
+/* What the file system wants of the segment. Fills plan[SEGMENT_MOUNTS ... SEGMENT_LOCK_OWNERS]. */
+void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS]);
+
+/*
+ * 0 or -errno with @err; *out is the caller's, @seg must outlive it. Probes whether file handles work beneath
+ * the share: with FS_HANDLES_PREFER it goes on without them, with MANDATORY that is an error.
+ */
+int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **out, struct err *err);
+void fs_free(struct fs *fs);
+
+extern const struct fuse_ops fs_ops;
+
+/* Numbers for logs, metrics and tests; any thread. */
+struct fs_counts {
+	uint32_t inodes, handles, cached_fds, lock_owners;
+};
+void fs_count(struct fs *fs, struct fs_counts *out);
+
+#endif

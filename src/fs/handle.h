@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The open-handle table: files and directories that the guest has open. Records lie in the state segment.
+ * Threads: any; a user holds a reference, so RELEASE by another thread closes the descriptor only after the
+ * last user.
+ */
+#ifndef FS_HANDLE_H
+#define FS_HANDLE_H
+
+#include "base/idtab.h"
+#include "fuse/ops.h"
+
+struct handle {
+	struct idtab_rec rec;
+	uint64_t node;		   /* nodeid it was opened on */
+	int32_t fd;		   /* opened with @flags */
+	uint32_t flags;		   /* open(2)'s, as the host got them */
+	uint32_t is_dir;	   /* 1: directory */
+	_Atomic uint32_t released; /* 1: RELEASE has come */
+};
+
+struct handle_table;
+
+/* A new handle; @fd becomes the table's on success. 0 or -ENFILE. */
+int handle_new(
+	struct handle_table *t, struct nodeid node, int fd, uint32_t flags, bool is_dir, struct op_fh *out);
+
+/* The handle with a reference, if it is open, of that nodeid and of that kind; else NULL (EBADF). */
+struct handle *handle_get(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir);
+void handle_put(struct handle_table *t, struct handle *h); /* NULL is allowed; the last one closes */
+
+/* RELEASE: the guest's own reference. 0, or -EBADF if it is not open. */
+int handle_release(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir);
+void handle_release_all(struct handle_table *t);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inode table: which host inodes the guest knows. Records lie in the state segment (no pointers).
+ * A record holds an O_PATH descriptor, or the file handle from which one can be had again; descriptors that
+ * only save reopening are budgeted (fs_config.max_fds) and taken back, least recently used first as far as a
+ * clock hand can tell.
+ *
+ * Threads: any. A user holds a reference (inode_get ... inode_put), so the record and its descriptor stay his
+ * meanwhile. The lookup count and the hash chains are guarded by the bucket's stripe lock.
+ */
+#ifndef FS_INODE_H
+#define FS_INODE_H
+
+#include "base/idtab.h"
+#include "fuse/ops.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#define INODE_HANDLE_MAX 64 /* bytes of a file handle that a record can hold; longer ones: descriptor */
+
+/* What a host inode is recognised by (design decision 4). */
+struct inode_key {
+	uint64_t dev, ino, mnt_id;
+	uint64_t btime; /* nanoseconds; 0 where the file system has none */
+	uint32_t type;	/* S_IFMT */
+};
+
+struct inode {
+	struct idtab_rec rec;
+	uint64_t nlookup; /* what the guest has to give back; stripe lock */
+	/* Upper half: the O_PATH descriptor plus one, 0 if none; lower half: its users. Changed by
+	 * compare-and-swap. */
+	_Atomic uint64_t fd;
+	struct inode_key key;	/* never changes while the record lives */
+	uint32_t hash_next;	/* index; stripe lock */
+	_Atomic uint32_t opens; /* handles open on it: while > 0 the descriptor is not taken back */
+	_Atomic uint8_t flags;	/* INODE_* */
+	uint8_t mount;		/* index in the mount table, for the handle */
+	uint8_t handle_len;	/* 0: none yet */
+	uint8_t spare;
+	int32_t handle_type;
+	uint8_t handle[INODE_HANDLE_MAX];
+};
+
+#define INODE_PINNED 1u /* the descriptor is never taken back: no file handle can be had */
+#define INODE_USED   2u /* the clock hand has not passed since its descriptor was used */
+
+struct inode_table;
+
+struct inode_key inode_key_of(const struct statx *st);
+
+/* The inode a guest means, with a reference, or NULL (the op answers ESTALE). Any nodeid may come. */
+struct inode *inode_get(struct inode_table *t, struct nodeid node);
+void inode_put(struct inode_table *t, struct inode *i); /* NULL is allowed */
+
+struct nodeid inode_node(struct inode_table *t, const struct inode *i);
+
+/*
+ * The inode's O_PATH descriptor, opened again if it was taken back; inode_fd_done() for each. -errno: -ESTALE
+ * if the host's inode is gone.
+ */
+int inode_fd(struct inode_table *t, struct inode *i);
+void inode_fd_done(struct inode *i);
+
+/* Scope-bound: `auto_inode struct inode *i = inode_get(...)` needs the table, so see struct inode_use. */
+
+/* An inode in use: reference and descriptor together, released by inode_use_end() at the end of the scope. */
+struct inode_use {
+	struct inode_table *table;
+	struct inode *inode;
+	int fd; /* O_PATH */
+};
+#define autoinode __attribute__((cleanup(inode_use_end)))
+
+/* 0 or -ESTALE, -EMFILE...: then @u needs no end. Usage: autoinode struct inode_use u = {}; r = inode_use(t,
+ * node, &u); */
+int inode_use(struct inode_table *t, struct nodeid node, struct inode_use *u);
+void inode_use_end(struct inode_use *u);
+
+/*
+ * The record of the host inode with key @key, which @fd (O_PATH) refers to; a new one if the guest did not
+ * know it. Counts one lookup. The table takes @fd in every case: keeps it or closes it. 0 or -ENFILE (table
+ * full, also of what the guest has not forgotten).
+ */
+int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, struct nodeid *out);
+
+/*
+ * The shortcut for a known name: counts one lookup if @key is in the table and sure to be the same inode (a
+ * descriptor pins it), else returns false. @parent and @name allow to compare file handles where no
+ * descriptor does.
+ */
+bool inode_learn_known(
+	struct inode_table *t, const struct inode_key *key, int parent, const char *name, struct nodeid *out);
+
+/* The guest gives @n lookups back. More than it has is taken as all; unknown nodeids and the root are left
+ * alone. */
+void inode_forget(struct inode_table *t, struct nodeid node, uint64_t n);
+/* As if all lookups came back, but the root's. */
+void inode_forget_all(struct inode_table *t);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How the parts of the file system fit together.
+ *
+ * An op looks like this: find the inodes it names (inode_use), become who it needs to be (cred.h), bracket
+ * the change (effect.h), make the system call by dirfd and one checked component (name.h), bracket's end,
+ * learn the new inode, answer. namei.c  lookup, forget and the ops on names      attr.c  getattr, setattr,
+ * statfs, access io.c     open files                               dir.c   directories xattr.c  extended
+ * attributes                      lock.c  record locks and flock inode.c  inode table    handle.c  handle
+ * table    mount.c host mounts beneath the share cred.c   whose rights a thread acts with           effect.c
+ * the bracket around every change name.c   the door for names                       fs.c    making and
+ * ending, fs_ops
+ */
+#ifndef FS_INTERNAL_H
+#define FS_INTERNAL_H
+
+#include "fs/effect.h"
+#include "fs/fs.h"
+#include "fs/handle.h"
+#include "fs/inode.h"
+
+struct lock_table; /* lock.c */
+struct dir_table;  /* dir.c: read-ahead buffers of open directories, process-local */
+
+struct fs {
+	struct fs_config cfg;
+	struct op_features features; /* set by init(), before any request */
+	struct inode_table *inodes;
+	struct handle_table *handles;
+	struct lock_table *locks;
+	struct dir_table *dirs;
+	struct effect_state effects;
+};
+
+/* All that the guest is told of an inode comes from these: no other mask is asked of the host. */
+#define FS_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+
+/* namei.c: looks one component up and counts the lookup. @parent: inode and descriptor of the directory. */
+int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out);
+
+/* Opens the inode for real by its O_PATH descriptor. Only regular files and directories: -ELOOP, -ENXIO else.
+ * -errno. */
+int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
+
+/* lock.c: all locks that @owner holds on the inode go (FLUSH); all that a handle's flock holds (RELEASE);
+ * everything (DESTROY). */
+int lock_table_new(struct fs *fs, const struct segment *seg, struct lock_table **out);
+void lock_table_free(struct lock_table *t);
+void lock_flush(struct fs *fs, struct nodeid node, uint64_t owner);
+void lock_drop_all(struct fs *fs);
+
+/* dir.c */
+struct dir_table *dir_table_new(uint32_t max_handles);
+void dir_table_free(struct dir_table *t);
+void dir_forget(struct fs *fs, struct op_fh fh); /* the handle is gone: its buffer too */
+void dir_forget_all(struct fs *fs);
+
+/* Ops, by family: fs.c puts them into fs_ops. Prototypes follow struct fuse_ops. */
+#include "fs/ops_decl.h"
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Isolation in stages; sandbox.c opens with what each stage must and must not do.
+ * All of it runs on the one thread that the daemon has at start. A stage that fails ends the start; none is
+ * skipped silently.
+ */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum sandbox_mode { SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
+enum sandbox_seccomp {
+	SANDBOX_SECCOMP_NONE,
+	SANDBOX_SECCOMP_KILL,
+	SANDBOX_SECCOMP_LOG,
+	SANDBOX_SECCOMP_TRAP
+};
+
+struct sandbox_config {
+	enum sandbox_mode mode;
+	enum sandbox_seccomp seccomp;
+	const char *shared_dir;
+	const char *modcaps;	/* "+cap:-cap", NULL: none */
+	uint64_t rlimit_nofile; /* 0: leave it */
+	bool syslog;		/* syslog's system calls are needed */
+	bool readonly;
+};
+
+/* What the daemon works with from then on; both are the caller's. */
+struct sandbox_root {
+	int root;	   /* O_PATH: the shared directory, as it is reached inside */
+	int proc_self_fd;  /* O_PATH: /proc/self/fd of this process */
+	bool change_creds; /* the process may act as other users */
+};
+
+/*
+ * Enters namespaces or the chroot. In mode namespace it forks: the parent waits, passes signals on and exits
+ * with the child's status; only the child returns. 0 or -errno with @err.
+ */
+int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err);
+
+/* Last: capabilities, no_new_privs, seccomp. After it the process can only serve. 0 or -errno with @err. */
+int sandbox_lock(const struct sandbox_config *cfg, struct err *err);
+
+#endif

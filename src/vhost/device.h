@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The vhost-user back-end of one virtio-fs device: messages in, device state changed, replies out.
+ * It does not run queues: it tells its owner, through struct vhost_ops, when a queue has all it needs and
+ * when it must rest. Everything here runs on the control thread. A message that breaks the protocol ends the
+ * connection, with a reason; nothing else.
+ */
+#ifndef VHOST_DEVICE_H
+#define VHOST_DEVICE_H
+
+#include "base/err.h"
+#include "virtio/vring.h"
+
+#define VHOST_TAG_MAX	 36
+#define VHOST_MAX_QUEUES 65 /* the high-priority queue and 64 request queues */
+
+/* What a queue needs to run. Descriptors stay the device's; valid until vq_stop() returns. */
+struct vhost_vq {
+	struct vring_config ring;
+	uint32_t base;
+	int kick; /* -1: poll instead */
+	int call; /* -1: no call wanted */
+	int err;  /* -1: none; written when the ring breaks */
+};
+
+/* What the device asks of its owner. @arg is vhost_device_new()'s. */
+struct vhost_ops {
+	/* Starts queue @i. 0 or -errno with @err. */
+	int (*vq_start)(void *arg, unsigned int i, const struct vhost_vq *vq, struct mem_map *mem,
+		struct mem_log *log, struct err *err);
+	/* Stops it: when this returns, nothing of it is in flight and guest memory is not touched. Returns
+	 * its base. */
+	uint32_t (*vq_stop)(void *arg, unsigned int i);
+	/* While it runs: other memory or log, another descriptor for calls. */
+	int (*vq_remap)(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct err *err);
+	void (*vq_set_call)(void *arg, unsigned int i, int call);
+	/* All queues rest and the device is as new: a reset, or the front-end is gone. */
+	void (*reset)(void *arg);
+};
+
+struct vhost_config {
+	char tag[VHOST_TAG_MAX + 1]; /* empty: the front-end has it; CONFIG is offered only with one */
+	unsigned int request_queues;
+	bool packed; /* offer VIRTIO_F_RING_PACKED */
+};
+
+struct vhost_device;
+
+struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const struct vhost_ops *ops, void *arg);
+/* Stops everything, as vhost_device_disconnect(). */
+void vhost_device_free(struct vhost_device *d);
+
+/* A front-end has connected; @fd becomes the device's. Only when none is connected. */
+void vhost_device_connect(struct vhost_device *d, int fd);
+/* Stops all queues, calls reset(), closes every descriptor of the connection. Idempotent. */
+void vhost_device_disconnect(struct vhost_device *d);
+
+/*
+ * The descriptor to poll for POLLIN, -1 if not connected. When it is ready, serve one message:
+ * 1: done, 0: the front-end is gone, -errno with @err: it broke the protocol. Caller disconnects for the last
+ * two.
+ */
+int vhost_device_fd(const struct vhost_device *d);
+int vhost_device_serve(struct vhost_device *d, struct err *err);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A virtqueue as the device sees it, split (virtio 1.2, 2.7) and packed (2.8) behind one interface.
+ * The guest writes the ring while we read it: every field is loaded once, copied, then checked. What it gets
+ * wrong breaks this ring only (-EPROTO, logged whole by vring_log_chain()), and a broken ring stays broken
+ * until it is set up again. Not thread-safe: the queue's owner holds its lock around every call.
+ */
+#ifndef VIRTIO_VRING_H
+#define VIRTIO_VRING_H
+
+#include "virtio/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VRING_MAX_SIZE 32768
+
+/* Where the parts of a ring lie, in the front-end's addresses, and what was negotiated. */
+struct vring_config {
+	uint32_t size;	  /* descriptors; a power of two for a split ring, 1 .. VRING_MAX_SIZE */
+	bool packed;	  /* VIRTIO_F_RING_PACKED */
+	bool event_idx;	  /* VIRTIO_F_RING_EVENT_IDX */
+	bool indirect;	  /* VIRTIO_F_INDIRECT_DESC */
+	struct fva desc;  /* descriptor table, or packed ring */
+	struct fva avail; /* available ring, or driver event suppression */
+	struct fva used;  /* used ring, or device event suppression */
+	bool log;	  /* mark the used ring's pages at @log_addr (VHOST_VRING_F_LOG) */
+	struct gpa log_addr;
+};
+
+/* One descriptor chain that was popped. The iovecs lie in guest memory, in the order of the chain. */
+struct vring_chain {
+	uint16_t id;	   /* head index, or packed buffer ID */
+	uint16_t ndesc;	   /* packed: ring slots it takes */
+	unsigned int nin;  /* device-readable pieces */
+	unsigned int nout; /* device-writable pieces: they follow the readable ones in iov[] */
+	struct iovec *iov; /* the caller's array */
+	unsigned int max;  /* its length, set by the caller */
+};
+
+struct vring;
+
+/* A ring without configuration. NULL if memory is short. */
+struct vring *vring_new(void);
+void vring_free(struct vring *vr);
+
+/*
+ * Sets the ring up: translates its three areas over their full extent and keeps a reference to @mem, and to
+ * @log, which may be NULL, until vring_stop(). @base is where to go on (vring_base()). 0 or -errno with @err.
+ */
+int vring_start(struct vring *vr, const struct vring_config *cfg, uint32_t base, struct mem_map *mem,
+	struct mem_log *log, struct err *err);
+
+/* Lets go of the memory. Returns the base to go on from. A ring that was not started returns its last base.
+ */
+uint32_t vring_stop(struct vring *vr);
+
+/* Uses other memory (same addresses) and another log from now on, mid-flight. On error the old ones stay. */
+int vring_remap(struct vring *vr, struct mem_map *mem, struct mem_log *log, struct err *err);
+
+/*
+ * Where to go on, as VHOST_USER_GET_VRING_BASE and SET_VRING_BASE mean it: split: the next available index;
+ * packed: bits 0-14 the available index, 15 its wrap counter, 16-30 the used index, 31 its wrap counter.
+ */
+uint32_t vring_base(const struct vring *vr);
+
+/* The map and the log that vring_start() or vring_remap() gave it. No reference is taken. */
+struct mem_map *vring_mem(const struct vring *vr);
+struct mem_log *vring_log(const struct vring *vr);
+
+/* Takes the next chain. 1: @chain is filled; 0: none there; -EPROTO: the ring is broken. */
+int vring_pop(struct vring *vr, struct vring_chain *chain);
+
+/* Gives a chain back, in any order, with @written bytes of its writable part filled. */
+void vring_push(struct vring *vr, const struct vring_chain *chain, uint32_t written);
+
+/* True if the guest wants to be called for what was pushed since this was asked last. */
+bool vring_wants_call(struct vring *vr);
+
+/*
+ * Asks the guest to kick on the next chain. Returns true if one is there already (then look again instead of
+ * sleeping). vring_no_kick() says that a kick is not needed for now.
+ */
+bool vring_want_kick(struct vring *vr);
+void vring_no_kick(struct vring *vr);
+
+/* Logs a chain's pieces at warning level, for a ring or request that was found broken. */
+void vring_log_chain(const struct vring_chain *chain, const char *why);
+
+#endif
