@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Locking: q->lock guards the ring and every field of struct queue behind it; it is never held while a
+ * request is handled. A thread's own fields are written under it too, so that queue_stop() can see who waits
+ * for a lock.
+ */
+#include "daemon/queue.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#define STACK_SIZE	   (512 * 1024)
+#define SPARE_FOLLOWERS	   2	    /* more than these end instead of waiting for work */
+#define EXTRA_PIECES	   64	    /* descriptors that cross memory regions take more than one piece */
+#define CANCEL_PERIOD_NS   10000000 /* how often a waiter is told again that it shall give up */
+#define NO_KICK_TIMEOUT_MS 1	    /* a queue without kick descriptor is looked at so often */
+
+struct server {
+	struct server *next;
+	struct queue *queue;
+	pthread_t thread;
+	struct fuse_worker *worker;
+	struct iovec *iov, *log_iov; /* room for one chain; its writable part again, for the dirty log */
+	unsigned int iov_max;
+	bool leads;
+	bool waits; /* sleeps in a lock request */
+};
+
+struct queue {
+	struct fuse_session *session;
+	unsigned int index;
+	unsigned int max_threads;
+	int epoll;
+	int wake; /* makes the leader look up from its sleep */
+
+	pthread_mutex_t lock;
+	pthread_cond_t lead; /* the lead is free, or the queue ends */
+	pthread_cond_t rest; /* a request ended, or a thread did */
+	struct vring *ring;
+	uint32_t size;
+	int kick, call, err;
+	bool running; /* chains may be popped */
+	bool led;     /* some thread is the leader */
+	bool ends;
+	unsigned int threads, followers, inflight, waiters;
+	struct server *servers;
+};
+
+static void server_free(struct server *s)
+{
+	fuse_worker_free(s->worker);
+	free(s->iov);
+	free(s->log_iov);
+	free(s);
+}
+
+/* q->lock held. Ends with the last word on the queue's threads: when none is left, queue and session may go.
+ */
+static void leave(struct server *s)
+{
+	struct queue *q = s->queue;
+	struct server **p = &q->servers;
+
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	server_free(s);
+	q->threads--;
+	pthread_cond_broadcast(&q->rest);
+}
+
+/* Room for the chains of a ring of this size. */
+static bool fit_iov(struct server *s, uint32_t size)
+{
+	unsigned int want = size + EXTRA_PIECES;
+
+	if (s->iov_max >= want)
+		return true;
+	free(s->iov);
+	free(s->log_iov);
+	s->iov = calloc(want, sizeof(*s->iov));
+	s->log_iov = calloc(want, sizeof(*s->log_iov));
+	s->iov_max = s->iov && s->log_iov ? want : 0;
+	return s->iov_max;
+}
+
+/* q->lock held. */
+static void call_guest(struct queue *q)
+{
+	uint64_t one = 1;
+
+	if (vring_wants_call(q->ring) && q->call >= 0 && write(q->call, &one, sizeof(one)) < 0)
+		log_debug("queue %u: cannot call the guest: %s", q->index, strerrordesc_np(errno));
+}
+
+/* Handles the chain; q->lock is held before and after, not meanwhile. */
+static void handle(struct server *s, struct vring_chain *chain)
+{
+	struct queue *q = s->queue;
+	struct mem_map *mem = mem_ref(vring_mem(q->ring));
+	struct mem_log *log = mem_log_ref(vring_log(q->ring));
+	struct fuse_chain fc = {
+		.in = chain->iov, .nin = chain->nin, .out = chain->iov + chain->nin, .nout = chain->nout};
+	ssize_t written;
+
+	q->inflight++;
+	pthread_mutex_unlock(&q->lock);
+	if (log)
+		memcpy(s->log_iov, fc.out, fc.nout * sizeof(*fc.out));
+	written = fuse_worker_handle(s->worker, &fc);
+	if (written < 0) {
+		vring_log_chain(chain, "no FUSE request with room for a reply");
+		written = 0;
+	}
+	if (log)
+		mem_log_mark_iov(log, mem, s->log_iov, chain->nout, (uint64_t)written);
+	pthread_mutex_lock(&q->lock);
+	if (s->waits) {
+		s->waits = false;
+		q->waiters--;
+	}
+	vring_push(q->ring, chain, (uint32_t)written);
+	call_guest(q);
+	q->inflight--;
+	if (!q->running)
+		pthread_cond_broadcast(&q->rest);
+	mem_unref(mem);
+	mem_log_unref(log);
+}
+
+/* q->lock held before and after. */
+static void sleep_until_kick(struct queue *q)
+{
+	struct epoll_event event;
+	int timeout = q->kick < 0 ? NO_KICK_TIMEOUT_MS : -1;
+
+	if (vring_want_kick(q->ring))
+		return;
+	pthread_mutex_unlock(&q->lock);
+	/* Both descriptors are edge-triggered and never read: whoever shares them cannot make us miss an edge
+	 * or block. */
+	epoll_wait(q->epoll, &event, 1, timeout);
+	pthread_mutex_lock(&q->lock);
+	if (q->running)
+		vring_no_kick(q->ring);
+}
+
+/* q->lock held. */
+static void break_queue(struct queue *q)
+{
+	uint64_t one = 1;
+
+	q->running = false;
+	log_limited("queue %u: its ring is broken, it rests until the guest sets it up again", q->index);
+	if (q->err >= 0 && write(q->err, &one, sizeof(one)) < 0)
+		log_debug("queue %u: cannot tell the front-end: %s", q->index, strerrordesc_np(errno));
+}
+
+/* Serves the ring as long as this thread leads. q->lock held before and after, not always meanwhile. */
+static void lead(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (!fit_iov(s, q->size)) {
+		log_error("queue %u: no memory for a ring of %u", q->index, q->size);
+		q->running = false;
+		return;
+	}
+	while (s->leads && q->running && !q->ends) {
+		struct vring_chain chain = {.iov = s->iov, .max = s->iov_max};
+		int r = vring_pop(q->ring, &chain);
+
+		if (r > 0)
+			handle(s, &chain);
+		else if (r == 0)
+			sleep_until_kick(q);
+		else
+			break_queue(q);
+	}
+}
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	struct queue *q = s->queue;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->ends) {
+		if (q->led || !q->running) {
+			if (q->followers >= SPARE_FOLLOWERS)
+				break;
+			q->followers++;
+			pthread_cond_wait(&q->lead, &q->lock);
+			q->followers--;
+			continue;
+		}
+		q->led = s->leads = true;
+		lead(s);
+		if (s->leads) {
+			q->led = s->leads = false;
+			pthread_cond_broadcast(&q->rest);
+		}
+	}
+	leave(s);
+	pthread_mutex_unlock(&q->lock);
+	return NULL;
+}
+
+static int may_block(void *arg, enum op_block kind);
+
+/* q->lock held. */
+static int add_server(struct queue *q)
+{
+	struct server *s;
+	pthread_attr_t attr;
+	int r;
+
+	if (q->threads >= q->max_threads)
+		return -EAGAIN;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->queue = q;
+	s->worker = fuse_worker_new(q->session, may_block, s);
+	if (!s->worker) {
+		server_free(s);
+		return -ENOMEM;
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	s->next = q->servers;
+	q->servers = s;
+	q->threads++;
+	r = pthread_create(&s->thread, &attr, serve, s);
+	pthread_attr_destroy(&attr);
+	if (r)
+		leave(s);
+	return -r;
+}
+
+/* q->lock held. The leader gives the lead away: 0, or -errno if there is nobody to take it. */
+static int hand_over(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (!s->leads)
+		return 0;
+	if (!q->followers) {
+		int r = add_server(q);
+
+		if (r)
+			return r;
+	}
+	q->led = s->leads = false;
+	pthread_cond_signal(&q->lead);
+	return 0;
+}
+
+/*
+ * A waiting lock keeps a thread and ring descriptors for as long as it waits. Both are capped, or the unlock
+ * that it awaits could never arrive.
+ */
+static bool too_many_waiters(const struct queue *q)
+{
+	return q->waiters >= MIN(q->max_threads - 1, MAX(q->size / 4, 1));
+}
+
+/* The hook of struct op_ctx, on the thread that handles the request. */
+static int may_block(void *arg, enum op_block kind)
+{
+	struct server *s = arg;
+	struct queue *q = s->queue;
+
+	autolock(&q->lock);
+	if (kind == OP_BLOCK_IO) {
+		hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
+		return 0;
+	}
+	if (!q->running)
+		return -EINTR;
+	if (too_many_waiters(q) || hand_over(s))
+		return -ENOLCK;
+	s->waits = true;
+	q->waiters++;
+	return 0;
+}
+
+struct queue *queue_new(struct fuse_session *session, unsigned int index, unsigned int threads)
+{
+	struct queue *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		return NULL;
+	*q = (struct queue){.session = session, .index = index, .kick = -1, .call = -1, .err = -1};
+	q->max_threads = MAX(threads, 2);
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_cond_init(&q->lead, NULL);
+	pthread_cond_init(&q->rest, NULL);
+	q->epoll = epoll_create1(EPOLL_CLOEXEC);
+	q->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	q->ring = vring_new();
+	if (q->epoll < 0 || q->wake < 0 || !q->ring ||
+		epoll_ctl(q->epoll, EPOLL_CTL_ADD, q->wake,
+			&(struct epoll_event){.events = EPOLLIN | EPOLLET})) {
+		queue_free(q);
+		return NULL;
+	}
+	return q;
+}
+
+static void wake_leader(struct queue *q)
+{
+	uint64_t one = 1;
+
+	while (write(q->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+/* q->lock held; waits on q->rest for a while. */
+static void rest_a_little(struct queue *q)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += CANCEL_PERIOD_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(&q->rest, &q->lock, &until);
+}
+
+/* q->lock held. No chain is popped any more: waits until none is in flight and nobody leads; locks give up
+ * waiting. */
+static void drain(struct queue *q)
+{
+	q->running = false;
+	wake_leader(q);
+	while (q->inflight || q->led) {
+		for (struct server *s = q->servers; s; s = s->next)
+			if (s->waits)
+				fuse_worker_cancel(s->worker, s->thread);
+		rest_a_little(q);
+	}
+}
+
+int queue_start(
+	struct queue *q, const struct vhost_vq *vq, struct mem_map *mem, struct mem_log *log, struct err *err)
+{
+	struct epoll_event on_kick = {.events = EPOLLIN | EPOLLET};
+	int r;
+
+	autolock(&q->lock);
+	r = vring_start(q->ring, &vq->ring, vq->base, mem, log, err);
+	if (r)
+		return err_prefix(err, r, "queue %u", q->index);
+	if (!q->threads)
+		r = add_server(q);
+	if (r) {
+		vring_stop(q->ring);
+		return err_sys(err, -r, "queue %u: cannot start a thread", q->index);
+	}
+	if (vq->kick >= 0 && epoll_ctl(q->epoll, EPOLL_CTL_ADD, vq->kick, &on_kick)) {
+		r = -errno;
+		vring_stop(q->ring);
+		return err_sys(err, -r, "queue %u: its kick descriptor cannot be waited on", q->index);
+	}
+	q->kick = vq->kick;
+	q->call = vq->call;
+	q->err = vq->err;
+	q->size = vq->ring.size;
+	q->running = true;
+	vring_no_kick(q->ring);
+	pthread_cond_signal(&q->lead);
+	return 0;
+}
+
+uint32_t queue_stop(struct queue *q)
+{
+	autolock(&q->lock);
+	drain(q);
+	if (q->kick >= 0)
+		epoll_ctl(q->epoll, EPOLL_CTL_DEL, q->kick, NULL);
+	q->kick = q->call = q->err = -1;
+	return vring_stop(q->ring);
+}
+
+int queue_remap(struct queue *q, struct mem_map *mem, struct mem_log *log, struct err *err)
+{
+	autolock(&q->lock);
+	return vring_remap(q->ring, mem, log, err);
+}
+
+void queue_set_call(struct queue *q, int call)
+{
+	autolock(&q->lock);
+	q->call = call;
+	if (q->running)
+		call_guest(q); /* what was pushed while there was no descriptor to call by */
+}
+
+void queue_free(struct queue *q)
+{
+	if (!q)
+		return;
+	pthread_mutex_lock(&q->lock);
+	q->ends = true;
+	drain(q);
+	pthread_cond_broadcast(&q->lead);
+	while (q->threads)
+		pthread_cond_wait(&q->rest, &q->lock);
+	pthread_mutex_unlock(&q->lock);
+	vring_free(q->ring);
+	cleanup_fd(&q->epoll);
+	cleanup_fd(&q->wake);
+	pthread_cond_destroy(&q->lead);
+	pthread_cond_destroy(&q->rest);
+	pthread_mutex_destroy(&q->lock);
+	free(q);
+}

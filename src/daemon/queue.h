@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One virtqueue and the threads that serve it, as leader and followers: the leader pops a chain and handles
+ * it; ahead of an op that may sleep long it hands the lead to a follower, finishes, and joins the followers.
+ * So nothing queues behind a slow request. Called by the control thread only. Requests are handled on the
+ * queue's own threads.
+ */
+#ifndef DAEMON_QUEUE_H
+#define DAEMON_QUEUE_H
+
+#include "fuse/session.h"
+#include "vhost/device.h"
+
+/* Most threads of a queue where the options say nothing. */
+#define QUEUE_DEFAULT_THREADS 64
+
+struct queue;
+
+/* @threads: the most it may use, at least 2. NULL if memory or descriptors are short. The session must
+ * outlive it. */
+struct queue *queue_new(struct fuse_session *session, unsigned int index, unsigned int threads);
+void queue_free(struct queue *q); /* stops it; NULL is allowed */
+
+/* As struct vhost_ops says for vq_start, vq_stop, vq_remap and vq_set_call. */
+int queue_start(struct queue *q, const struct vhost_vq *vq, struct mem_map *mem, struct mem_log *log,
+	struct err *err);
+uint32_t queue_stop(struct queue *q);
+int queue_remap(struct queue *q, struct mem_map *mem, struct mem_log *log, struct err *err);
+void queue_set_call(struct queue *q, int call);
+
+#endif

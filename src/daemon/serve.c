@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/serve.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/queue.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define ACCEPT_RETRY_MS 100
+
+struct serve {
+	struct serve_config cfg;
+	bool listening; /* else cfg.socket is a front-end */
+	struct segment segment;
+	struct fs *fs;
+	struct fuse_session *session;
+	struct vhost_device *device;
+	unsigned int nqueues;
+	struct queue *queues[VHOST_MAX_QUEUES];
+};
+
+static int vq_start(void *arg, unsigned int i, const struct vhost_vq *vq, struct mem_map *mem,
+	struct mem_log *log, struct err *err)
+{
+	struct serve *s = arg;
+
+	return queue_start(s->queues[i], vq, mem, log, err);
+}
+
+static uint32_t vq_stop(void *arg, unsigned int i)
+{
+	struct serve *s = arg;
+
+	return queue_stop(s->queues[i]);
+}
+
+static int vq_remap(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct err *err)
+{
+	struct serve *s = arg;
+
+	return queue_remap(s->queues[i], mem, log, err);
+}
+
+static void vq_set_call(void *arg, unsigned int i, int call)
+{
+	struct serve *s = arg;
+
+	queue_set_call(s->queues[i], call);
+}
+
+static void reset(void *arg)
+{
+	struct serve *s = arg;
+
+	fuse_session_reset(s->session);
+}
+
+static const struct vhost_ops device_ops = {
+	.vq_start = vq_start,
+	.vq_stop = vq_stop,
+	.vq_remap = vq_remap,
+	.vq_set_call = vq_set_call,
+	.reset = reset,
+};
+
+static int make_segment(struct serve *s, struct err *err)
+{
+	struct segment_plan plan[SEGMENT_SECTIONS] = {};
+
+	plan[SEGMENT_CONN] = fuse_session_plan();
+	fs_plan(&s->cfg.fs, plan);
+	return segment_create(&s->segment, plan, err);
+}
+
+static int make_queues(struct serve *s, struct err *err)
+{
+	unsigned int threads = s->cfg.queue_threads ? s->cfg.queue_threads : QUEUE_DEFAULT_THREADS;
+
+	s->nqueues = MIN(1 + s->cfg.vhost.request_queues, VHOST_MAX_QUEUES);
+	for (unsigned int i = 0; i < s->nqueues; i++) {
+		s->queues[i] = queue_new(s->session, i, threads);
+		if (!s->queues[i])
+			return err_set(err, ENOMEM, "no memory or descriptors for %u queues", s->nqueues);
+	}
+	return 0;
+}
+
+static int make_parts(struct serve *s, struct err *err)
+{
+	socklen_t len = sizeof(int);
+	int listening = 0;
+	int r;
+
+	if (getsockopt(s->cfg.socket, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len))
+		return err_sys(err, errno, "the descriptor to serve on is no socket");
+	s->listening = listening;
+	r = make_segment(s, err);
+	if (!r)
+		r = fs_new(&s->cfg.fs, &s->segment, &s->fs, err);
+	if (!r)
+		r = fuse_session_new(&s->cfg.fuse, &fs_ops, s->fs, &s->segment, &s->session, err);
+	if (!r)
+		r = make_queues(s, err);
+	if (r)
+		return r;
+	s->device = vhost_device_new(&s->cfg.vhost, &device_ops, s);
+	return s->device ? 0 : err_set(err, ENOMEM, "no memory for the device");
+}
+
+int serve_new(const struct serve_config *cfg, struct serve **out, struct err *err)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_set(err, ENOMEM, "no memory");
+	s->cfg = *cfg;
+	s->segment.fd = -1;
+	r = make_parts(s, err);
+	if (r) {
+		serve_free(s);
+		return r;
+	}
+	*out = s;
+	return 0;
+}
+
+void serve_free(struct serve *s)
+{
+	if (!s)
+		return;
+	if (s->device)
+		vhost_device_free(s->device);
+	for (unsigned int i = 0; i < s->nqueues; i++)
+		queue_free(s->queues[i]);
+	if (s->session)
+		fuse_session_free(s->session);
+	if (s->fs)
+		fs_free(s->fs);
+	segment_close(&s->segment);
+	free(s);
+}
+
+/* Takes the next front-end. What the listening socket reports of one that went again is no error of ours. */
+static int welcome(struct serve *s, struct err *err)
+{
+	int fd = accept4(s->cfg.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0) {
+		vhost_device_connect(s->device, fd);
+		log_info("a front-end has connected");
+		return 0;
+	}
+	if (errno == EINTR || errno == EAGAIN || errno == ECONNABORTED)
+		return 0;
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+		log_limited("cannot accept a front-end yet: %s", strerrordesc_np(errno));
+		poll(NULL, 0, ACCEPT_RETRY_MS);
+		return 0;
+	}
+	return err_sys(err, errno, "cannot accept a front-end");
+}
+
+/* Serves what came on the connection. Returns false once the front-end is gone. */
+static bool serve_message(struct serve *s)
+{
+	struct err why = {};
+	int r = vhost_device_serve(s->device, &why);
+
+	if (r > 0)
+		return true;
+	if (r < 0)
+		log_warn("the front-end broke the protocol, its connection ends: %s", why.text);
+	else
+		log_info("the front-end has gone");
+	vhost_device_disconnect(s->device);
+	return false;
+}
+
+int serve_run(struct serve *s, struct err *err)
+{
+	if (!s->listening)
+		vhost_device_connect(s->device, fcntl(s->cfg.socket, F_DUPFD_CLOEXEC, 0));
+	for (;;) {
+		int fd = vhost_device_fd(s->device);
+		struct pollfd p[] = {
+			{.fd = s->cfg.stop, .events = POLLIN},
+			{.fd = fd >= 0 ? fd : s->cfg.socket, .events = POLLIN},
+		};
+
+		if (poll(p, ARRAY_LEN(p), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return err_sys(err, errno, "cannot wait for the front-end");
+		}
+		if (p[0].revents)
+			return 0;
+		if (fd < 0) {
+			int r = welcome(s, err);
+
+			if (r)
+				return r;
+		} else if (!serve_message(s) && (s->cfg.exit_on_disconnect || !s->listening)) {
+			return 0;
+		}
+	}
+}
