@@ -5,8 +5,7 @@
 
 int effect_begin(struct fs *fs, struct effect *e)
 {
-	(void)e;
-	if (fs->cfg.readonly)
+	if (fs->cfg.readonly && e->kind != EFFECT_LOCK)
 		return -EROFS;
 	atomic_fetch_add_explicit(&fs->effects.busy, 1, memory_order_seq_cst);
 	return 0;

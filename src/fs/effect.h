@@ -38,7 +38,8 @@ struct effect_state {
 
 struct fs;
 
-/* Before the change. 0, or -errno: then the change must not be made (-EROFS on a read-only share). */
+/* Before the change. 0, or -errno: then the change must not be made (-EROFS on a read-only share,
+ * where only locks may change). */
 int effect_begin(struct fs *fs, struct effect *e);
 /* After it, whatever came of it. Returns @result, so that `return effect_end(fs, &e, r)` reads as what it
  * does. */

@@ -44,6 +44,7 @@ int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
 
 /* lock.c: all locks that @owner holds on the inode go (FLUSH); all that a handle's flock holds (RELEASE);
  * everything (DESTROY). */
+struct segment_plan lock_table_plan(const struct fs_config *cfg);
 int lock_table_new(struct fs *fs, const struct segment *seg, struct lock_table **out);
 void lock_table_free(struct lock_table *t);
 void lock_flush(struct fs *fs, struct nodeid node, uint64_t owner);
