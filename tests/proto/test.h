@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the tests here share. A group of tests runs on one booted struct vm, once for each variant of rings
+ * and layouts; each test has a directory of its own in the share: `dir` by nodeid, `host` by descriptor.
+ */
+#ifndef PROTO_TEST_H
+#define PROTO_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct test {
+	struct vm vm;
+	struct fuse_client *c;	 /* the first request queue's */
+	struct fuse_client *hip; /* the high-priority queue's */
+	uint64_t dir;
+	int host;
+	char name[32]; /* of the directory */
+};
+
+enum {
+	TEST_SPLIT = 1 << 0,
+	TEST_PACKED = 1 << 1,
+	TEST_DIRECT = 1 << 2,
+	TEST_INDIRECT = 1 << 3,
+	TEST_ALL = 15,
+};
+
+/*
+ * Runs the tests for each kind of ring and each way of descriptors among @variants; a single one of each is
+ * the cheap choice. @spawn may be NULL. Returns the number of failures.
+ */
+int test_run(const struct CMUnitTest *tests, size_t count, unsigned int variants, const struct vm_config *cfg,
+	const struct spawn_config *spawn);
+#define TEST_RUN(tests, variants, cfg, spawn) test_run(tests, ARRAY_LEN(tests), variants, cfg, spawn)
+
+/* A test of the group; cmocka's own macros are for tests without a vm. */
+int test_begin(void **state);
+int test_finish(void **state);
+#define TEST(f)                                      \
+	{                                            \
+#f, f, test_begin, test_finish, NULL \
+	}
+
+/* The whole program gets so many seconds. To be called first by a main() that does not use test_run(). */
+void test_limit(unsigned int seconds);
+
+/* Boots a vm of the test's own; fails the test if that fails. test_vm_end() fails it if the daemon did not
+ * live well. */
+void test_vm_boot(struct vm *vm, const struct vm_config *cfg, const char *const *args);
+void test_vm_end(struct vm *vm);
+bool test_is_colofs(void);
+
+/* Asserts on what the fc_, fe_ and vm_ functions return: success, a certain error, a certain length. */
+#define OK(expr)       test_expect((expr), 0, #expr, __FILE__, __LINE__)
+#define ERR(expr, e)   test_expect((expr), -(e), #expr, __FILE__, __LINE__)
+#define LEN(expr, len) test_expect((expr), (ssize_t)(len), #expr, __FILE__, __LINE__)
+void test_expect(ssize_t got, ssize_t want, const char *what, const char *file, int line);
+
+/* Host side. Each fails the test if the host does not do it. */
+void host_write_file(int dir, const char *name, const void *data, size_t len);
+void host_expect_file(int dir, const char *name, const void *data, size_t len);
+struct stat host_stat(int dir, const char *name);
+bool host_exists(int dir, const char *name);
+
+/* Guest side, failing the test. */
+uint64_t guest_lookup(struct test *t, const char *name);
+struct fc_file guest_open(struct test *t, const char *name, uint32_t flags);
+struct fc_file guest_create(struct test *t, const char *name, uint32_t flags);
+
+/* @len bytes that differ with @seed and position. */
+void test_pattern(void *buf, size_t len, unsigned int seed);
+void expect_same_attr(const struct fuse_attr *a, const struct stat *st);
+int64_t test_ms(void);
+/* Open descriptors of the process that serves. */
+unsigned int test_server_fds(const struct vm *vm);
+
+#endif
