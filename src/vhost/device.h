@@ -31,8 +31,10 @@ struct vhost_ops {
 	/* Stops it: when this returns, nothing of it is in flight and guest memory is not touched. Returns
 	 * its base. */
 	uint32_t (*vq_stop)(void *arg, unsigned int i);
-	/* While it runs: other memory or log, another descriptor for calls. */
+	/* While it runs: other memory (which holds its areas) or log. On error it is stopped and started
+	 * anew. */
 	int (*vq_remap)(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct err *err);
+	/* Likewise another descriptor for calls; the old one is closed once this has returned. */
 	void (*vq_set_call)(void *arg, unsigned int i, int call);
 	/* All queues rest and the device is as new: a reset, or the front-end is gone. */
 	void (*reset)(void *arg);
@@ -46,6 +48,7 @@ struct vhost_config {
 
 struct vhost_device;
 
+/* NULL: memory is short, or the number of queues is not 1 .. VHOST_MAX_QUEUES - 1. @ops must outlive it. */
 struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const struct vhost_ops *ops, void *arg);
 /* Stops everything, as vhost_device_disconnect(). */
 void vhost_device_free(struct vhost_device *d);
@@ -56,9 +59,10 @@ void vhost_device_connect(struct vhost_device *d, int fd);
 void vhost_device_disconnect(struct vhost_device *d);
 
 /*
- * The descriptor to poll for POLLIN, -1 if not connected. When it is ready, serve one message:
- * 1: done, 0: the front-end is gone, -errno with @err: it broke the protocol. Caller disconnects for the last
- * two.
+ * The descriptor to poll for POLLIN, -1 if not connected. When it is ready, serve at most one message,
+ * without waiting for what has not come: the beginning of a message is kept until the rest is there.
+ * 1: go on, 0: the front-end is gone, -errno with @err: it broke the protocol, or does not read its replies.
+ * Caller disconnects for the last two.
  */
 int vhost_device_fd(const struct vhost_device *d);
 int vhost_device_serve(struct vhost_device *d, struct err *err);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of src/vhost share: the device's state, and the handlers that the table of messages
+ * (messages.c) names. Control thread only, like everything here.
+ */
+#ifndef VHOST_INTERNAL_H
+#define VHOST_INTERNAL_H
+
+#include "vhost/device.h"
+#include "vhost/message.h"
+
+#include <string.h>
+
+/* What a front-end has said of one ring. It runs when all that it needs has been said. */
+struct vhost_ring {
+	uint32_t size; /* 0: not said */
+	uint32_t base;
+	bool base_known;
+	bool addressed; /* the four addresses are known */
+	struct fva desc;
+	struct fva avail;
+	struct fva used;
+	struct gpa log_addr;
+	bool kicked; /* SET_VRING_KICK came since it was last stopped */
+	enum { ENABLE_UNSAID, ENABLE_OFF, ENABLE_ON } enable;
+	bool running; /* between vq_start() and vq_stop() */
+	bool failed;  /* could not be started: not tried again before it is told something new */
+	int kick;
+	int call;
+	int err;
+};
+
+struct vhost_device {
+	struct vhost_config cfg;
+	const struct vhost_ops *ops;
+	void *arg;
+	unsigned int queues;
+	uint64_t offered;	   /* virtio and vhost features */
+	uint64_t offered_protocol; /* protocol features */
+	struct mem_map *no_memory; /* a map without regions */
+
+	/* Of the connection */
+	int fd; /* -1: none */
+	struct message in;
+	uint64_t features;
+	uint64_t protocol;
+	uint8_t status;
+	int backend_req; /* where our own requests go; a socket, or User-Mode Linux's pipe; -1: none */
+	struct mem_map *mem;
+	struct mem_log *log; /* NULL: none given */
+	struct vhost_ring ring[VHOST_MAX_QUEUES];
+};
+
+/* The payload of a reply that is not just an acknowledgement. */
+struct reply {
+	uint32_t size;
+	uint8_t payload[sizeof(struct wire_config) + WIRE_CONFIG_MAX];
+};
+
+static inline void reply_set(struct reply *reply, const void *payload, size_t size)
+{
+	memcpy(reply->payload, payload, size);
+	reply->size = (uint32_t)size;
+}
+
+static inline void reply_u64(struct reply *reply, uint64_t value)
+{
+	reply_set(reply, &value, sizeof(value));
+}
+
+/* The payload as a number. The table has seen to it that it is long enough. */
+static inline uint64_t message_u64(const struct message *m)
+{
+	uint64_t v;
+
+	memcpy(&v, m->payload, sizeof(v));
+	return v;
+}
+
+/* messages.c: does what the whole message in d->in says, and answers. 0, or -errno with @err: it costs the
+ * connection. */
+int messages_dispatch(struct vhost_device *d, struct err *err);
+
+/* rings.c */
+void rings_init(struct vhost_device *d);
+/* Stops all; forgets what was said of them, but keeps the descriptors for calls and errors. */
+void rings_reset(struct vhost_device *d);
+/* Stops all and closes every descriptor. */
+void rings_close(struct vhost_device *d);
+bool rings_any_running(const struct vhost_device *d);
+/* The memory, the log or a feature has changed: goes on with them, stops and starts what has to. */
+void rings_settle(struct vhost_device *d);
+
+/* memory.c */
+struct mem_log *memory_active_log(const struct vhost_device *d);
+void memory_close(struct vhost_device *d);
+
+/*
+ * Handlers. Each does all or nothing. 0, or -errno with @err: refused. @reply is filled by those that the
+ * table says reply.
+ */
+#define HANDLER(name) \
+	int name(struct vhost_device *d, struct message *m, struct reply *reply, struct err *err)
+
+HANDLER(handle_nothing);
+HANDLER(handle_get_features);
+HANDLER(handle_set_features);
+HANDLER(handle_get_protocol_features);
+HANDLER(handle_set_protocol_features);
+HANDLER(handle_get_queue_num);
+HANDLER(handle_set_backend_req_fd);
+HANDLER(handle_get_config);
+HANDLER(handle_set_config);
+HANDLER(handle_reset_device);
+HANDLER(handle_get_status);
+HANDLER(handle_set_status);
+
+HANDLER(handle_set_mem_table);
+HANDLER(handle_get_max_mem_slots);
+HANDLER(handle_add_mem_reg);
+HANDLER(handle_rem_mem_reg);
+HANDLER(handle_set_log_base);
+
+HANDLER(handle_set_vring_num);
+HANDLER(handle_set_vring_addr);
+HANDLER(handle_set_vring_base);
+HANDLER(handle_get_vring_base);
+HANDLER(handle_set_vring_kick);
+HANDLER(handle_set_vring_call);
+HANDLER(handle_set_vring_err);
+HANDLER(handle_set_vring_enable);
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Handlers of rings. Front-ends say what a ring needs in any order, and some of it again while it runs; so no
+ * handler starts a ring by itself: each writes down what was said, and settle() starts or stops.
+ */
+#include "vhost/internal.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* A packed ring that nobody gave a base begins at 0 with both wrap counters set (virtio 1.2, 2.8.1). */
+#define PACKED_BASE 0x80008000u
+
+static bool has(const struct vhost_device *d, uint64_t feature)
+{
+	return (d->features & feature) != 0;
+}
+
+/* The ring's three areas lie in memory that we have, over their full extent. */
+static bool is_mapped(const struct vhost_device *d, const struct vhost_ring *q)
+{
+	uint64_t tail = has(d, WIRE_F_RING_EVENT_IDX) ? 2 : 0;
+	bool packed = has(d, WIRE_F_RING_PACKED);
+	uint64_t avail = packed ? 4 : 4 + UINT64_C(2) * q->size + tail;
+	uint64_t used = packed ? 4 : 4 + UINT64_C(8) * q->size + tail;
+
+	return mem_at_fva(d->mem, q->desc, UINT64_C(16) * q->size) && mem_at_fva(d->mem, q->avail, avail) &&
+	       mem_at_fva(d->mem, q->used, used);
+}
+
+static bool is_enabled(const struct vhost_device *d, const struct vhost_ring *q)
+{
+	if (q->enable == ENABLE_UNSAID)
+		return !has(d, WIRE_F_PROTOCOL_FEATURES);
+	return q->enable == ENABLE_ON;
+}
+
+static bool should_run(const struct vhost_device *d, const struct vhost_ring *q)
+{
+	return q->kicked && q->size && q->addressed && is_enabled(d, q) && is_mapped(d, q);
+}
+
+static uint32_t base_of(const struct vhost_device *d, const struct vhost_ring *q)
+{
+	if (q->base_known)
+		return q->base;
+	return has(d, WIRE_F_RING_PACKED) ? PACKED_BASE : 0;
+}
+
+static void rest(struct vhost_device *d, struct vhost_ring *q)
+{
+	if (!q->running)
+		return;
+	q->base = d->ops->vq_stop(d->arg, (unsigned int)(q - d->ring));
+	q->base_known = true;
+	q->running = false;
+}
+
+/*
+ * The used ring is marked in the log whenever there is a log, whether or not VHOST_VRING_F_LOG was said yet:
+ * marking more than asked does no harm, and the ring need not stop when a migration begins.
+ */
+static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
+{
+	struct vhost_vq vq = {
+		.ring = {.size = q->size,
+			.packed = has(d, WIRE_F_RING_PACKED),
+			.event_idx = has(d, WIRE_F_RING_EVENT_IDX),
+			.indirect = has(d, WIRE_F_RING_INDIRECT),
+			.desc = q->desc,
+			.avail = q->avail,
+			.used = q->used,
+			.log = true,
+			.log_addr = q->log_addr},
+		.base = base_of(d, q),
+		.kick = q->kick,
+		.call = q->call,
+		.err = q->err,
+	};
+	unsigned int i = (unsigned int)(q - d->ring);
+	int r = d->ops->vq_start(d->arg, i, &vq, d->mem, memory_active_log(d), err);
+
+	q->running = !r;
+	q->failed = r != 0;
+	return r ? err_prefix(err, r, "queue %u", i) : 0;
+}
+
+/* Makes @q run or rest, as what was said of it demands. An error is only that it could not be started. */
+static int settle(struct vhost_device *d, struct vhost_ring *q, struct err *err)
+{
+	bool should = should_run(d, q);
+
+	if (!should)
+		rest(d, q);
+	if (!should || q->running || q->failed)
+		return 0;
+	return start(d, q, err);
+}
+
+/* The front-end has told something new of this ring. */
+static int told(struct vhost_device *d, struct vhost_ring *q, struct err *err)
+{
+	q->failed = false;
+	return settle(d, q, err);
+}
+
+/* A ring that fails here fails alone: the message spoke of something else, and was done. */
+static void settle_alone(struct vhost_device *d, struct vhost_ring *q)
+{
+	static const uint64_t one = 1;
+	struct err err = {0};
+	int r = settle(d, q, &err);
+
+	if (r)
+		log_limited("vhost-user: %s", err.text);
+	if (r && q->err >= 0 && write(q->err, &one, sizeof(one)) < 0)
+		log_limited("vhost-user: the front-end could not be told");
+}
+
+void rings_settle(struct vhost_device *d)
+{
+	struct mem_log *log = memory_active_log(d);
+
+	for (unsigned int i = 0; i < d->queues; i++) {
+		struct vhost_ring *q = &d->ring[i];
+		struct err err = {0};
+
+		if (q->running && should_run(d, q) && d->ops->vq_remap(d->arg, i, d->mem, log, &err)) {
+			log_limited("vhost-user: queue %u starts anew: %s", i, err.text);
+			rest(d, q);
+		}
+		settle_alone(d, q);
+	}
+}
+
+bool rings_any_running(const struct vhost_device *d)
+{
+	for (unsigned int i = 0; i < d->queues; i++)
+		if (d->ring[i].running)
+			return true;
+	return false;
+}
+
+void rings_init(struct vhost_device *d)
+{
+	for (unsigned int i = 0; i < ARRAY_LEN(d->ring); i++)
+		d->ring[i] = (struct vhost_ring){.kick = -1, .call = -1, .err = -1};
+}
+
+void rings_reset(struct vhost_device *d)
+{
+	for (unsigned int i = 0; i < d->queues; i++)
+		rest(d, &d->ring[i]);
+	for (unsigned int i = 0; i < d->queues; i++) {
+		struct vhost_ring *q = &d->ring[i];
+
+		cleanup_fd(&q->kick);
+		*q = (struct vhost_ring){.kick = -1, .call = q->call, .err = q->err};
+	}
+}
+
+void rings_close(struct vhost_device *d)
+{
+	rings_reset(d);
+	for (unsigned int i = 0; i < d->queues; i++) {
+		cleanup_fd(&d->ring[i].call);
+		cleanup_fd(&d->ring[i].err);
+	}
+	rings_init(d);
+}
+
+static struct vhost_ring *ring_at(struct vhost_device *d, uint64_t index, struct err *err)
+{
+	if (index < d->queues)
+		return &d->ring[index];
+	err_set(err, EINVAL, "queue %llu of %u", (unsigned long long)index, d->queues);
+	return NULL;
+}
+
+static struct vhost_ring *ring_state(
+	struct vhost_device *d, const struct message *m, uint32_t *num, struct err *err)
+{
+	struct wire_vring_state state;
+
+	memcpy(&state, m->payload, sizeof(state));
+	*num = state.num;
+	return ring_at(d, state.index, err);
+}
+
+HANDLER(handle_set_vring_num)
+{
+	uint32_t num;
+	struct vhost_ring *q = ring_state(d, m, &num, err);
+
+	(void)reply;
+	if (!q)
+		return -EINVAL;
+	if (!num || num > VRING_MAX_SIZE)
+		return err_set(err, EINVAL, "a ring of %u descriptors", num);
+	if (q->running && num != q->size)
+		return err_set(err, EBUSY, "the size of a running ring changes");
+	q->size = num;
+	return told(d, q, err);
+}
+
+HANDLER(handle_set_vring_base)
+{
+	uint32_t num;
+	struct vhost_ring *q = ring_state(d, m, &num, err);
+
+	(void)reply;
+	if (!q)
+		return -EINVAL;
+	if (q->running)
+		return err_set(err, EBUSY, "the base of a running ring changes");
+	q->base = num;
+	q->base_known = true;
+	return told(d, q, err);
+}
+
+HANDLER(handle_get_vring_base)
+{
+	struct wire_vring_state state;
+	struct vhost_ring *q;
+
+	memcpy(&state, m->payload, sizeof(state));
+	q = ring_at(d, state.index, err);
+	if (!q)
+		return -EINVAL;
+	rest(d, q);
+	q->kicked = false;
+	cleanup_fd(&q->kick);
+	q->kick = -1;
+	state.num = base_of(d, q);
+	reply_set(reply, &state, sizeof(state));
+	return 0;
+}
+
+HANDLER(handle_set_vring_enable)
+{
+	uint32_t num;
+	struct vhost_ring *q = ring_state(d, m, &num, err);
+
+	(void)reply;
+	if (!q)
+		return -EINVAL;
+	if (num > 1)
+		return err_set(err, EINVAL, "enable %u", num);
+	q->enable = num ? ENABLE_ON : ENABLE_OFF;
+	return told(d, q, err);
+}
+
+/* While it runs this only switches the log on and off in practice, and then nothing of it differs. */
+HANDLER(handle_set_vring_addr)
+{
+	struct wire_vring_addr a;
+	struct vhost_ring *q;
+
+	(void)reply;
+	memcpy(&a, m->payload, sizeof(a));
+	q = ring_at(d, a.index, err);
+	if (!q)
+		return -EINVAL;
+	if (q->desc.v != a.desc || q->avail.v != a.avail || q->used.v != a.used || q->log_addr.v != a.log)
+		rest(d, q);
+	q->desc.v = a.desc;
+	q->avail.v = a.avail;
+	q->used.v = a.used;
+	q->log_addr.v = a.log;
+	q->addressed = true;
+	return told(d, q, err);
+}
+
+/* Something that can be waited on and written to without waiting: an eventfd, a pipe, a socket. */
+static int check_event_fd(int fd, struct err *err)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fstat(fd, &st))
+		return err_sys(err, errno, "looking at a descriptor");
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
+		return err_set(err, EINVAL, "a descriptor that nothing can wait on");
+	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return err_sys(err, errno, "making a descriptor non-blocking");
+	return 0;
+}
+
+/* The ring and the descriptor (*fd, -1: none) of SET_VRING_KICK, _CALL or _ERR; NULL if it is refused. */
+static struct vhost_ring *ring_fd(struct vhost_device *d, struct message *m, int *fd, struct err *err)
+{
+	uint64_t v = message_u64(m);
+	bool none = (v & WIRE_VRING_NO_FD) != 0;
+	struct vhost_ring *q = ring_at(d, v & WIRE_VRING_INDEX, err);
+
+	if (!q)
+		return NULL;
+	if (none != !m->nfds) {
+		err_set(err, EPROTO, none ? "a descriptor with the flag that says none" : "no descriptor");
+		return NULL;
+	}
+	if (!none && check_event_fd(m->fds[0], err))
+		return NULL;
+	*fd = message_take_fd(m, 0);
+	return q;
+}
+
+HANDLER(handle_set_vring_kick)
+{
+	int fd = -1;
+	struct vhost_ring *q = ring_fd(d, m, &fd, err);
+
+	(void)reply;
+	if (!q)
+		return -EINVAL;
+	rest(d, q);
+	cleanup_fd(&q->kick);
+	q->kick = fd;
+	q->kicked = true;
+	return told(d, q, err);
+}
+
+HANDLER(handle_set_vring_call)
+{
+	autofd int old = -1;
+	int fd = -1;
+	struct vhost_ring *q = ring_fd(d, m, &fd, err);
+
+	(void)reply;
+	if (!q)
+		return -EINVAL;
+	old = q->call;
+	q->call = fd;
+	if (q->running)
+		d->ops->vq_set_call(d->arg, (unsigned int)(q - d->ring), fd);
+	return 0;
+}
+
+HANDLER(handle_set_vring_err)
+{
+	int fd = -1;
+	struct vhost_ring *q = ring_fd(d, m, &fd, err);
+
+	(void)reply;
+	if (!q)
+		return -EINVAL;
+	rest(d, q);
+	cleanup_fd(&q->err);
+	q->err = fd;
+	return told(d, q, err);
+}
