@@ -20,6 +20,16 @@ enum sandbox_seccomp {
 	SANDBOX_SECCOMP_TRAP
 };
 
+/* rlimit_nofile: a million, or what the system allows if that is less. */
+#define SANDBOX_RLIMIT_DEFAULT UINT64_MAX
+
+/* What the waiting parent does outside for the child inside; see sandbox_enter(). */
+struct sandbox_parent {
+	void (*told)(void *arg, char word); /* the child wrote @word to sandbox_root.parent */
+	void (*end)(void *arg);		    /* the child is gone, the parent about to exit */
+	void *arg;
+};
+
 struct sandbox_config {
 	enum sandbox_mode mode;
 	enum sandbox_seccomp seccomp;
@@ -28,6 +38,8 @@ struct sandbox_config {
 	uint64_t rlimit_nofile; /* 0: leave it */
 	bool syslog;		/* syslog's system calls are needed */
 	bool readonly;
+	bool file_handles; /* open_by_handle_at() is wanted, which takes a capability */
+	struct sandbox_parent parent;
 };
 
 /* What the daemon works with from then on; both are the caller's. */
@@ -35,11 +47,14 @@ struct sandbox_root {
 	int root;	   /* O_PATH: the shared directory, as it is reached inside */
 	int proc_self_fd;  /* O_PATH: /proc/self/fd of this process */
 	bool change_creds; /* the process may act as other users */
+	int parent;	   /* takes words of one byte for the parent; -1: there is none. The caller's */
 };
 
 /*
- * Enters namespaces or the chroot. In mode namespace it forks: the parent waits, passes signals on and exits
- * with the child's status; only the child returns. 0 or -errno with @err.
+ * Sets the limit of descriptors, and enters namespaces or the chroot. In these two modes it forks: only the
+ * child returns. The parent stays outside, where socket and pid file can be removed: it waits, passes
+ * SIGTERM, SIGINT and SIGHUP on, serves @cfg->parent and exits with the child's status; if the parent is
+ * killed, so is the child. The caller has blocked these signals. 0 or -errno with @err.
  */
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err);
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Capabilities: which of them the daemon keeps. One thread, at start. */
+#ifndef SANDBOX_CAPS_H
+#define SANDBOX_CAPS_H
+
+#include "sandbox/sandbox.h"
+
+/* 0, or -EINVAL with @err, which says what is wrong with a list like "+sys_admin:-mknod". */
+int caps_check(const char *modcaps, struct err *err);
+
+/* True if the process has this capability and will keep it. */
+bool caps_will_keep(const struct sandbox_config *cfg, unsigned int cap);
+
+/* Gives up all others, for good. 0 or -errno with @err. */
+int caps_reduce(const struct sandbox_config *cfg, struct err *err);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The process that stays outside. It holds nothing that the child needs, so it only has to wait; what it must
+ * not do is outlive the child, or leave it behind.
+ */
+#include "sandbox/stages.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+static int signals_to_pass_on(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static void pass_signal_on(int signals, pid_t child)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		kill(child, (int)info.ssi_signo);
+}
+
+/* Returns the descriptor to go on with: -1 once the child has closed its end. */
+static int hear(int words, const struct sandbox_parent *parent)
+{
+	char word;
+
+	if (read(words, &word, 1) <= 0)
+		return -1;
+	if (parent->told)
+		parent->told(parent->arg, word);
+	return words;
+}
+
+static int wait_for(pid_t child, int words, const struct sandbox_parent *parent)
+{
+	autofd int signals = signals_to_pass_on();
+	autofd int end = pidfd_open(child, 0);
+	struct pollfd fds[] = {{signals, POLLIN, 0}, {words, POLLIN, 0}, {end, POLLIN, 0}};
+	int status;
+
+	while (end >= 0 && !fds[2].revents) {
+		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+			continue;
+		if (fds[0].revents)
+			pass_signal_on(signals, child);
+		if (fds[1].revents)
+			fds[1].fd = hear(words, parent);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return 0;
+	return status;
+}
+
+/* Ends as the child did: with its exit status, or by the same signal, but without a core dump of its own. */
+__attribute__((noreturn)) static void end_alike(int status)
+{
+	struct rlimit none = {0, 0};
+	sigset_t set;
+
+	if (WIFEXITED(status))
+		exit(WEXITSTATUS(status));
+	log_error("the daemon was ended by signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
+		WTERMSIG(status) == SIGSYS ? ": a system call that it should not need; --seccomp=log goes on"
+					   : "");
+	setrlimit(RLIMIT_CORE, &none);
+	signal(WTERMSIG(status), SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, WTERMSIG(status));
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	raise(WTERMSIG(status));
+	exit(128 + WTERMSIG(status));
+}
+
+/* The kernel tells the child of its parent's death from now on; @parent tells of one that came before. */
+static int die_with_parent(int parent, struct err *err)
+{
+	struct pollfd gone = {parent, POLLIN, 0};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		return err_sys(err, errno, "the parent's death signal cannot be set");
+	if (poll(&gone, 1, 0))
+		_exit(1);
+	return 0;
+}
+
+int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err)
+{
+	autofd int self = pidfd_open(getpid(), 0);
+	int pipe[2];
+	pid_t child;
+
+	if (self < 0)
+		return err_sys(err, errno, "pidfd_open failed");
+	if (pipe2(pipe, O_CLOEXEC))
+		return err_sys(err, errno, "no pipe to the waiting process");
+	child = fork();
+	if (child < 0) {
+		close(pipe[0]);
+		close(pipe[1]);
+		return err_sys(err, errno, "fork failed");
+	}
+	if (child) {
+		int status;
+
+		close(pipe[1]);
+		status = wait_for(child, pipe[0], &cfg->parent);
+		if (cfg->parent.end)
+			cfg->parent.end(cfg->parent.arg);
+		end_alike(status);
+	}
+	close(pipe[0]);
+	*told = pipe[1];
+	return die_with_parent(self, err);
+}

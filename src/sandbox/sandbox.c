@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stages, in the order in which they must come. The guest is hostile, and may get to run what it likes in
+ * this process; each stage takes away something that it would find then.
+ *
+ * sandbox_enter(), while the command line's paths still mean something:
+ *  1. Limits. Descriptors are raised as far as they may be: later there is no privilege to do so.
+ *  2. Outer namespaces and fork. A pid namespace begins with a new process. Somebody must stay outside to
+ *     remove the socket and the pid file, which cannot be named from inside; that is the parent. A caller
+ * that is not root gets a user namespace first, in which he is the only user; root must not have one, as file
+ *     handles, devices and trusted.* work in the initial one only.
+ *  3. Inner namespaces. Network: no abstract sockets, no network. IPC, UTS: nothing to find. Mount: the share
+ *     becomes the root, with what is mounted beneath it, and the old root is gone from the tree. Must stay:
+ *     a descriptor of /proc/self/fd, by which inodes are opened again; it leads to own descriptors only.
+ *     In mode chroot only the root changes. It holds as long as CAP_SYS_CHROOT is given up (stage 4) and no
+ *     descriptor of a directory outside is left open: the caller keeps none.
+ * sandbox_lock(), when all is set up and no other thread runs:
+ *  4. Capabilities. What ops need stays (caps.c), all else goes for good.
+ *  5. no_new_privs and seccomp. Only listed system calls (syscalls.h), threads but no processes.
+ */
+#include "sandbox/sandbox.h"
+
+#include "base/cleanup.h"
+#include "sandbox/caps.h"
+#include "sandbox/stages.h"
+
+#include <cap-ng.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+
+static int open_dir(const char *path, int *fd, struct err *err)
+{
+	*fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return *fd < 0 ? err_sys(err, errno, "%s cannot be opened", path) : 0;
+}
+
+static int enter_namespaces(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
+{
+	int r = stage_outer(err);
+
+	if (!r)
+		r = stage_fork(cfg, &out->parent, err);
+	if (!r)
+		r = stage_inner(cfg->shared_dir, &out->proc_self_fd, err);
+	return r ? r : open_dir("/", &out->root, err);
+}
+
+static int enter_chroot(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
+{
+	int r = stage_fork(cfg, &out->parent, err);
+
+	if (!r)
+		r = open_dir("/proc/self/fd", &out->proc_self_fd, err);
+	if (r)
+		return r;
+	if (chdir(cfg->shared_dir))
+		return err_sys(err, errno, "--shared-dir=%s", cfg->shared_dir);
+	if (chroot(".") || chdir("/"))
+		return err_sys(
+			err, errno, "--sandbox=chroot needs CAP_SYS_CHROOT; give --sandbox=none without it");
+	return open_dir("/", &out->root, err);
+}
+
+static int enter_nothing(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
+{
+	int r = open_dir("/proc/self/fd", &out->proc_self_fd, err);
+
+	return r ? r : open_dir(cfg->shared_dir, &out->root, err);
+}
+
+int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
+{
+	bool alone = cfg->mode == SANDBOX_NAMESPACE && geteuid();
+	int r;
+
+	*out = (struct sandbox_root){.root = -1, .proc_self_fd = -1, .parent = -1};
+	r = stage_limits(cfg, err);
+	if (r)
+		return r;
+	switch (cfg->mode) {
+	case SANDBOX_NAMESPACE:
+		r = enter_namespaces(cfg, out, err);
+		break;
+	case SANDBOX_CHROOT:
+		r = enter_chroot(cfg, out, err);
+		break;
+	case SANDBOX_NONE:
+		r = enter_nothing(cfg, out, err);
+		break;
+	}
+	out->change_creds = !alone && caps_will_keep(cfg, CAP_SETUID) && caps_will_keep(cfg, CAP_SETGID);
+	return r;
+}
+
+int sandbox_lock(const struct sandbox_config *cfg, struct err *err)
+{
+	int r = caps_reduce(cfg, err);
+
+	if (r)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return err_sys(err, errno, "no_new_privs cannot be set");
+	return stage_seccomp(cfg, err);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The stages of sandbox.c, one function each. Included by this folder only. */
+#ifndef SANDBOX_STAGES_H
+#define SANDBOX_STAGES_H
+
+#include "sandbox/sandbox.h"
+
+/* limits.c: the limit of descriptors. */
+int stage_limits(const struct sandbox_config *cfg, struct err *err);
+
+/* parent.c: forks. In the child it returns 0, with @told to write words for the parent to; the parent never
+ * returns. */
+int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err);
+
+/*
+ * namespace.c: stage_outer() ahead of the fork, stage_inner() in the child. The latter leaves "/" as the
+ * share and gives *proc_self_fd.
+ */
+int stage_outer(struct err *err);
+int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err);
+
+/* seccomp.c: the filter, from the list in syscalls.h. Nothing can be added to what it allows. */
+int stage_seccomp(const struct sandbox_config *cfg, struct err *err);
+
+#endif
