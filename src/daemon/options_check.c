@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/options_check.h"
+
+#include "base/arith.h"
+#include "sandbox/caps.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_WRITE	(1u << 20)
+#define DEFAULT_QUEUES	8
+#define MAX_LOCK_OWNERS 65536
+
+static bool on_locks(const struct options *o)
+{
+	return o->fuse.posix_locks || o->fuse.flock_locks;
+}
+
+/* What excludes what. A rule that holds ends the start with its message. */
+static const char *broken_rule(const struct options_parse *p)
+{
+	const struct options *o = p->o;
+	const bool *given = p->given;
+
+	if (!o->sandbox.shared_dir)
+		return "--shared-dir is missing; name the directory to share: --shared-dir=DIR";
+	if (o->socket_path && o->fd != OPTIONS_NO_FD)
+		return "--fd excludes --socket-path; give one of them";
+	if (!o->socket_path && o->fd == OPTIONS_NO_FD)
+		return "--socket-path is missing; name the socket to listen on: --socket-path=PATH, or "
+		       "--fd=N";
+	if (o->socket_group && !o->socket_path)
+		return "--socket-group needs --socket-path; with --fd whoever made the socket sets its group";
+	if (o->fuse.zero_message_open && o->fuse.cache != FUSE_CACHE_ALWAYS)
+		return "--zero-message-open needs --cache=always; add that, or leave it out";
+	if (o->fuse.zero_message_open &&
+		((given[OPT_POSIX_LOCK] && o->fuse.posix_locks) || (given[OPT_FLOCK] && o->fuse.flock_locks)))
+		return "--zero-message-open excludes --posix-lock and --flock; leave out one or the other";
+	if (given[OPT_XATTR] && !o->fuse.xattr && o->posix_acl != OPTIONS_OFFER_NEVER)
+		return "--posix-acl needs extended attributes; leave out --no-xattr";
+	if (given[OPT_XATTR] && !o->fuse.xattr && o->security_label != OPTIONS_OFFER_NEVER)
+		return "--security-label needs extended attributes; leave out --no-xattr";
+	if (o->fd != OPTIONS_NO_FD && o->fd <= STDERR_FILENO && o->daemonize)
+		return "--fd names a standard stream, which --daemonize gives up; use another descriptor";
+	return NULL;
+}
+
+static uint32_t default_queues(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 1 ? 1 : MIN((uint32_t)cpus, DEFAULT_QUEUES);
+}
+
+static void derive_fuse(struct options *o)
+{
+	o->fuse.attr_timeout = o->timeout;
+	o->fuse.entry_timeout = o->timeout;
+	o->fuse.max_write = MAX_WRITE;
+	o->fuse.posix_acl = o->posix_acl != OPTIONS_OFFER_NEVER;
+	o->fuse.security_label = o->security_label != OPTIONS_OFFER_NEVER;
+	o->fuse.xattr |= o->fuse.posix_acl || o->fuse.security_label;
+	o->fuse.readonly = o->sandbox.readonly;
+	if (o->fuse.zero_message_open && on_locks(o)) {
+		o->fuse.posix_locks = false;
+		o->fuse.flock_locks = false;
+	}
+}
+
+static void derive(struct options *o)
+{
+	derive_fuse(o);
+	o->fs.readonly = o->sandbox.readonly;
+	o->fs.xattr = o->fuse.xattr;
+	o->fs.sync_on_syncfs = true;
+	o->fs.max_lock_owners = MAX_LOCK_OWNERS;
+	o->sandbox.syslog = o->syslog;
+	o->vhost.request_queues = o->queues ? o->queues : default_queues();
+	if (o->tag)
+		snprintf(o->vhost.tag, sizeof(o->vhost.tag), "%s", o->tag);
+}
+
+int options_check(struct options_parse *p)
+{
+	const char *broken;
+	int r = 0;
+
+	if (p->o->action != OPTIONS_RUN)
+		return 0;
+	broken = broken_rule(p);
+	if (broken)
+		return err_set(p->err, EINVAL, "%s", broken);
+	if (p->o->sandbox.modcaps)
+		r = caps_check(p->o->sandbox.modcaps, p->err);
+	if (r)
+		return err_prefix(p->err, r, "--modcaps=%s", p->o->sandbox.modcaps);
+	derive(p->o);
+	return 0;
+}
