@@ -77,8 +77,8 @@ int mem_pieces(const struct mem_map *m, struct gpa addr, uint64_t len, struct io
 struct mem_log;
 struct mem_log *mem_log_new(
 	int fd, uint64_t offset, uint64_t size, struct err *err); /* @fd stays the caller's */
-struct mem_log *mem_log_ref(struct mem_log *log);
-void mem_log_unref(struct mem_log *log); /* NULL is allowed */
+struct mem_log *mem_log_ref(struct mem_log *log);		  /* NULL is allowed, in both */
+void mem_log_unref(struct mem_log *log);
 void mem_log_mark(struct mem_log *log, struct gpa addr, uint64_t len);
 /* Marks the first @len bytes that the vector describes; its pieces lie in @m. */
 void mem_log_mark_iov(
