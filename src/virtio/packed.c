@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The packed ring (virtio 1.2, 2.8). One ring of descriptors, which the guest makes available and we
+ * overwrite as used, each side with a position and a wrap counter that flips where the position passes the
+ * end.
+ */
+#include "virtio/ring.h"
+
+#include "base/arith.h"
+
+#include <errno.h>
+
+enum { EVENT_ENABLE, EVENT_DISABLE, EVENT_DESC }; /* flags of an event suppression area */
+
+#define WRAP_BIT (1U << 15)
+
+/* The ring's own descriptors are aligned, so their parts can be loaded and stored each as one. */
+struct slot {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t id;
+	uint16_t flags;
+};
+
+/* An event suppression area. The guest's is loaded as one word. */
+struct event {
+	uint16_t off_wrap;
+	uint16_t flags;
+};
+
+static uint64_t event_size(const struct vring_config *cfg)
+{
+	(void)cfg;
+	return sizeof(struct event);
+}
+
+/* Available and used position of a base, each with its wrap counter in bit 15. */
+static uint16_t base_avail(uint32_t base)
+{
+	return (uint16_t)base;
+}
+
+static uint16_t base_used(uint32_t base)
+{
+	return (uint16_t)(base >> 16);
+}
+
+/* Both lie in the ring, and from used to available it is at most one round. */
+static bool base_ok(const struct vring_config *cfg, uint32_t base)
+{
+	uint32_t avail = base_avail(base) & ~WRAP_BIT;
+	uint32_t used = base_used(base) & ~WRAP_BIT;
+	bool same_round = !((base_avail(base) ^ base_used(base)) & WRAP_BIT);
+
+	return avail < cfg->size && used < cfg->size && (same_round ? used <= avail : avail <= used);
+}
+
+static void set_event(struct vring *vr, uint16_t flags, uint16_t off_wrap)
+{
+	struct event *e = vr->at.used;
+
+	vr->suppress = flags;
+	store16(&e->off_wrap, off_wrap);
+	store16_release(&e->flags, flags);
+	ring_mark(vr, vr->used_gpa, 0, sizeof(*e));
+}
+
+static void begin(struct vring *vr, uint32_t base)
+{
+	vr->avail = base_avail(base) & (uint16_t)~WRAP_BIT;
+	vr->avail_wrap = base_avail(base) & WRAP_BIT;
+	vr->used = base_used(base) & (uint16_t)~WRAP_BIT;
+	vr->used_wrap = base_used(base) & WRAP_BIT;
+	set_event(vr, EVENT_ENABLE, 0);
+}
+
+static uint16_t with_wrap(uint16_t pos, bool wrap)
+{
+	return (uint16_t)(pos | (wrap ? WRAP_BIT : 0));
+}
+
+static uint32_t get_base(const struct vring *vr)
+{
+	return with_wrap(vr->avail, vr->avail_wrap) | (uint32_t)with_wrap(vr->used, vr->used_wrap) << 16;
+}
+
+/* Moves a position @n slots on. */
+static void advance(const struct vring *vr, uint16_t *pos, bool *wrap, uint32_t n)
+{
+	uint32_t to = *pos + n;
+
+	if (to >= vr->cfg.size) {
+		to -= vr->cfg.size;
+		*wrap = !*wrap;
+	}
+	*pos = (uint16_t)to;
+}
+
+/* True if the guest has made the next descriptor available. Everything of it was written before its flags. */
+static bool waiting(const struct vring *vr)
+{
+	const struct slot *ring = vr->at.desc;
+	uint16_t flags = load16_acquire(&ring[vr->avail].flags);
+
+	return !(flags & DESC_AVAIL) != vr->avail_wrap && !(flags & DESC_USED) == vr->avail_wrap;
+}
+
+/* The entries of an indirect table follow each other; their flags other than WRITE mean nothing (2.8.7). */
+static const char *walk_table(struct vring *vr, struct walk *w, struct table *t)
+{
+	const char *why = NULL;
+	struct desc d;
+
+	for (uint32_t i = 0; i < t->n && !why; i++) {
+		why = table_read(vr, t, i, &d);
+		if (!why && d.flags & DESC_INDIRECT)
+			why = "an indirect table refers to another";
+		if (!why)
+			why = chain_add(vr, w, &d);
+	}
+	return why;
+}
+
+static const char *walk(struct vring *vr, struct vring_chain *chain)
+{
+	struct table t = {.at = vr->at.desc, .n = vr->cfg.size};
+	struct walk w = {.chain = chain};
+	uint32_t room = vr->cfg.size - vr->inflight;
+	uint32_t i = vr->avail;
+	const char *why;
+	struct desc d;
+
+	do {
+		if (chain->ndesc == room)
+			return "it takes more descriptors than the ring has left";
+		table_read(vr, &t, i, &d);
+		chain->id = d.other;
+		chain->ndesc++;
+		if (d.flags & DESC_INDIRECT) {
+			if (chain->ndesc > 1)
+				return "an indirect descriptor follows another";
+			why = table_enter(vr, &t, &d);
+			return why ? why : walk_table(vr, &w, &t);
+		}
+		why = chain_add(vr, &w, &d);
+		if (why)
+			return why;
+		i = i + 1 == t.n ? 0 : i + 1;
+	} while (d.flags & DESC_NEXT);
+	return NULL;
+}
+
+static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
+{
+	if (!waiting(vr))
+		return 0;
+	*why = walk(vr, chain);
+	if (*why)
+		return -EPROTO;
+	advance(vr, &vr->avail, &vr->avail_wrap, chain->ndesc);
+	vr->inflight += chain->ndesc;
+	return 1;
+}
+
+/* A used descriptor takes the next slot in the ring, whichever slots the chain came from, and skips as many.
+ */
+static void push(struct vring *vr, const struct vring_chain *chain, uint32_t written)
+{
+	struct slot *ring = vr->at.desc;
+	struct slot *d = &ring[vr->used];
+	uint16_t flags = vr->used_wrap ? DESC_AVAIL | DESC_USED : 0;
+
+	store32(&d->len, written);
+	store16(&d->id, chain->id);
+	store16_release(&d->flags, written ? flags | DESC_WRITE : flags);
+	ring_mark(vr, vr->desc_gpa, (uint64_t)((char *)d - (char *)ring), sizeof(*d));
+	advance(vr, &vr->used, &vr->used_wrap, chain->ndesc);
+}
+
+/*
+ * The fence orders the stores of used descriptors before the load of what the guest wants. An event in the
+ * other round is taken for the last one's; for one of the next round that is a call too many at worst.
+ */
+static bool wants_call(struct vring *vr, uint32_t uncalled)
+{
+	uint32_t word, off;
+
+	fence();
+	word = load32_acquire(vr->at.avail);
+	if (word >> 16 == EVENT_DISABLE)
+		return false;
+	if (word >> 16 != EVENT_DESC || !vr->cfg.event_idx || uncalled >= vr->cfg.size)
+		return true;
+	off = word & ~WRAP_BIT & UINT16_MAX;
+	if (!(word & WRAP_BIT) == vr->used_wrap)
+		off -= vr->cfg.size;
+	return event_passed((uint16_t)off, vr->used, (uint16_t)(vr->used - uncalled));
+}
+
+/* The fence orders the store of our wish before the load of the next descriptor's flags. */
+static bool want_kick(struct vring *vr)
+{
+	if (vr->cfg.event_idx)
+		set_event(vr, EVENT_DESC, with_wrap(vr->avail, vr->avail_wrap));
+	else if (vr->suppress != EVENT_ENABLE)
+		set_event(vr, EVENT_ENABLE, 0);
+	fence();
+	return waiting(vr);
+}
+
+static void no_kick(struct vring *vr)
+{
+	if (vr->suppress != EVENT_DISABLE)
+		set_event(vr, EVENT_DISABLE, 0);
+}
+
+const struct ring_ops ring_packed = {
+	.desc_align = 16,
+	.avail_align = 4,
+	.used_align = 4,
+	.avail_size = event_size,
+	.used_size = event_size,
+	.base_ok = base_ok,
+	.begin = begin,
+	.base = get_base,
+	.pop = pop,
+	.push = push,
+	.wants_call = wants_call,
+	.want_kick = want_kick,
+	.no_kick = no_kick,
+};
