@@ -10,16 +10,33 @@
 
 #include "fs/fs.h"
 
-/* Once for the process, before threads: keeps capabilities over fsuid changes, umask 0. 0 or -errno with
- * @err. */
+/* Once for the process, before threads: keeps capabilities over fsuid changes, drops the supplementary
+ * groups, umask 0. Does nothing but the umask without cfg->change_creds. 0 or -errno with @err. */
 int cred_setup(const struct fs_config *cfg, struct err *err);
 
 /* The thread acts as the daemon (all capabilities it has). */
 int cred_daemon(struct fs *fs);
-/* The thread acts as the daemon, and SUID and SGID bits go as for a user without CAP_FSETID. */
-int cred_daemon_kill_priv(struct fs *fs);
+/*
+ * The thread acts as the daemon, and SUID and SGID bits go as they do for a user without CAP_FSETID. It takes
+ * the caller's group: the host's kernel leaves SGID on a file without group execution to members of its
+ * group.
+ */
+int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c);
 /* The thread acts as the caller in the guest: what it creates belongs to him. -EPERM if an id cannot be taken
  * on here. */
 int cred_caller(struct fs *fs, const struct op_ctx *c);
+/* As cred_caller(), and the host checks permissions as for that user (root keeps his capabilities). Only for
+ * ACCESS: cred_daemon() follows. */
+int cred_caller_checked(struct fs *fs, const struct op_ctx *c);
+
+/*
+ * Around the system call that creates an inode: cred_caller(), and what else decides how the new inode looks:
+ * the caller's umask (only features.posix_acl; the kernel applies it where no default ACL does) and its
+ * security label (only features.security_ctx). If the kernel does not label new inodes by itself, *label_left
+ * says that the op sets m->secctx as extended attribute afterwards. cred_create_end() in every case, errors
+ * included.
+ */
+int cred_create_begin(struct fs *fs, const struct op_ctx *c, const struct op_mode *m, bool *label_left);
+void cred_create_end(struct fs *fs, const struct op_mode *m);
 
 #endif

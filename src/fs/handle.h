@@ -12,7 +12,7 @@
 
 struct handle {
 	struct idtab_rec rec;
-	uint64_t node;		   /* nodeid it was opened on */
+	_Atomic uint64_t node;	   /* nodeid it was opened on */
 	int32_t fd;		   /* opened with @flags */
 	uint32_t flags;		   /* open(2)'s, as the host got them */
 	uint32_t is_dir;	   /* 1: directory */
@@ -20,8 +20,19 @@ struct handle {
 };
 
 struct handle_table;
+struct inode_table;
+struct segment;
 
-/* A new handle; @fd becomes the table's on success. 0 or -ENFILE. */
+/* A table in @seg's empty section. NULL: out of memory. handle_release_all() comes before
+ * handle_table_free(). */
+struct handle_table *handle_table_new(struct inode_table *inodes, const struct segment *seg);
+void handle_table_free(struct handle_table *t); /* NULL is allowed */
+uint32_t handle_table_count(struct handle_table *t);
+
+/*
+ * A new handle; @fd becomes the table's on success. 0, -ENFILE (table full, or no descriptor to spare), or
+ * -ESTALE for a nodeid that names nothing.
+ */
 int handle_new(
 	struct handle_table *t, struct nodeid node, int fd, uint32_t flags, bool is_dir, struct op_fh *out);
 
@@ -31,6 +42,7 @@ void handle_put(struct handle_table *t, struct handle *h); /* NULL is allowed; t
 
 /* RELEASE: the guest's own reference. 0, or -EBADF if it is not open. */
 int handle_release(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir);
+/* All of them; no request is in flight. */
 void handle_release_all(struct handle_table *t);
 
 #endif

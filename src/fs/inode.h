@@ -12,15 +12,19 @@
 #define FS_INODE_H
 
 #include "base/idtab.h"
-#include "fuse/ops.h"
+#include "fs/fs.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
 #define INODE_HANDLE_MAX 64 /* bytes of a file handle that a record can hold; longer ones: descriptor */
 
-/* What a host inode is recognised by (design decision 4). */
+/*
+ * What a host inode is recognised by (design decision 4). The birth time alone may change while the inode
+ * lives: overlayfs shows another one after it copied a file up.
+ */
 struct inode_key {
 	uint64_t dev, ino, mnt_id;
 	uint64_t btime; /* nanoseconds; 0 where the file system has none */
@@ -37,23 +41,48 @@ struct inode {
 	uint32_t hash_next;	/* index; stripe lock */
 	_Atomic uint32_t opens; /* handles open on it: while > 0 the descriptor is not taken back */
 	_Atomic uint8_t flags;	/* INODE_* */
-	uint8_t mount;		/* index in the mount table, for the handle */
-	uint8_t handle_len;	/* 0: none yet */
-	uint8_t spare;
+	uint8_t handle_len;	/* 0: none yet; written once, before the descriptor is first taken back */
+	uint16_t mount;		/* index in the mount table, 0: none */
 	int32_t handle_type;
 	uint8_t handle[INODE_HANDLE_MAX];
 };
+static_assert(sizeof(struct inode) <= 160, "a million inodes cost at most 160 MB");
 
 #define INODE_PINNED 1u /* the descriptor is never taken back: no file handle can be had */
 #define INODE_USED   2u /* the clock hand has not passed since its descriptor was used */
+#define INODE_CACHED 4u /* its descriptor is among those that the clock hand visits; clock lock */
 
 struct inode_table;
+
+/*
+ * A table in @seg's empty sections that knows the root. Takes no descriptor of @cfg; both outlive the table.
+ * Probes whether file handles work beneath the share (fs_new() says what follows). 0 or -errno with @err.
+ */
+int inode_table_new(
+	const struct fs_config *cfg, const struct segment *seg, struct inode_table **out, struct err *err);
+/* Closes every descriptor. The records stay in the segment. NULL is allowed. */
+void inode_table_free(struct inode_table *t);
+/* Inodes that the guest knows, the root among them; descriptors that the table holds. */
+void inode_table_count(struct inode_table *t, uint32_t *inodes, uint32_t *fds);
+
+/*
+ * Descriptors with this number and above are left for the daemon itself: who would keep one for the guest
+ * answers -ENFILE, so that no guest can starve the others' work of descriptors.
+ */
+int inode_fd_ceiling(void);
 
 struct inode_key inode_key_of(const struct statx *st);
 
 /* The inode a guest means, with a reference, or NULL (the op answers ESTALE). Any nodeid may come. */
 struct inode *inode_get(struct inode_table *t, struct nodeid node);
 void inode_put(struct inode_table *t, struct inode *i); /* NULL is allowed */
+
+/*
+ * An open handle begins or ends to use the inode: its descriptor is not taken back meanwhile. Called by
+ * handle.c. inode_opened() gives a reference, or NULL for an unknown nodeid; inode_closed() gives it back.
+ */
+struct inode *inode_opened(struct inode_table *t, struct nodeid node);
+void inode_closed(struct inode_table *t, struct inode *i);
 
 struct nodeid inode_node(struct inode_table *t, const struct inode *i);
 
@@ -63,8 +92,6 @@ struct nodeid inode_node(struct inode_table *t, const struct inode *i);
  */
 int inode_fd(struct inode_table *t, struct inode *i);
 void inode_fd_done(struct inode *i);
-
-/* Scope-bound: `auto_inode struct inode *i = inode_get(...)` needs the table, so see struct inode_use. */
 
 /* An inode in use: reference and descriptor together, released by inode_use_end() at the end of the scope. */
 struct inode_use {
@@ -81,15 +108,16 @@ void inode_use_end(struct inode_use *u);
 
 /*
  * The record of the host inode with key @key, which @fd (O_PATH) refers to; a new one if the guest did not
- * know it. Counts one lookup. The table takes @fd in every case: keeps it or closes it. 0 or -ENFILE (table
- * full, also of what the guest has not forgotten).
+ * know it. Counts one lookup. The table takes @fd in every case: keeps it or closes it. 0, -ENFILE (table
+ * full of what the guest has not forgotten, or no descriptor to spare), or -EOPNOTSUPP (on a host mount
+ * without file handles, with FS_HANDLES_MANDATORY).
  */
 int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, struct nodeid *out);
 
 /*
  * The shortcut for a known name: counts one lookup if @key is in the table and sure to be the same inode (a
- * descriptor pins it), else returns false. @parent and @name allow to compare file handles where no
- * descriptor does.
+ * descriptor pins it, or the file handles are equal), else returns false. @parent and @name allow to compare
+ * file handles where no descriptor does.
  */
 bool inode_learn_known(
 	struct inode_table *t, const struct inode_key *key, int parent, const char *name, struct nodeid *out);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The open-handle table. A handle has one reference of the guest's, which RELEASE gives back, and one for
+ * each user.
+ */
+#include "fs/handle.h"
+
+#include "base/cleanup.h"
+#include "base/segment.h"
+#include "fs/inode.h"
+
+struct handle_table {
+	struct idtab ids;
+	struct inode_table *inodes;
+	int fd_ceiling;
+};
+
+struct handle_table *handle_table_new(struct inode_table *inodes, const struct segment *seg)
+{
+	struct handle_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	idtab_init(&t->ids, segment_at(seg, SEGMENT_HANDLES), sizeof(struct handle),
+		(uint32_t)segment_count(seg, SEGMENT_HANDLES));
+	t->inodes = inodes;
+	t->fd_ceiling = inode_fd_ceiling();
+	return t;
+}
+
+void handle_table_free(struct handle_table *t)
+{
+	free(t);
+}
+
+uint32_t handle_table_count(struct handle_table *t)
+{
+	return atomic_load(&t->ids.used);
+}
+
+int handle_new(
+	struct handle_table *t, struct nodeid node, int fd, uint32_t flags, bool is_dir, struct op_fh *out)
+{
+	struct inode *i;
+	struct handle *h;
+
+	if (fd >= t->fd_ceiling)
+		return -ENFILE;
+	i = inode_opened(t->inodes, node);
+	if (!i)
+		return -ESTALE;
+	h = idtab_alloc(&t->ids, &out->v);
+	if (!h) {
+		inode_closed(t->inodes, i);
+		return -ENFILE;
+	}
+	h->fd = fd;
+	h->flags = flags;
+	h->is_dir = is_dir;
+	atomic_store(&h->node, node.v); /* last: until then handle_get() finds nothing */
+	return 0;
+}
+
+struct handle *handle_get(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir)
+{
+	struct handle *h = idtab_get(&t->ids, fh.v);
+
+	if (!h)
+		return NULL;
+	if (node.v && atomic_load(&h->node) == node.v && h->is_dir == is_dir && !atomic_load(&h->released))
+		return h;
+	handle_put(t, h);
+	return NULL;
+}
+
+void handle_put(struct handle_table *t, struct handle *h)
+{
+	struct inode *i;
+
+	if (!h || !idtab_put(h))
+		return;
+	close(h->fd);
+	i = inode_get(t->inodes, (struct nodeid){h->node});
+	inode_closed(t->inodes, i);
+	inode_put(t->inodes, i);
+	idtab_free(&t->ids, h);
+}
+
+static int release(struct handle_table *t, struct handle *h)
+{
+	if (atomic_exchange(&h->released, 1))
+		return -EBADF;
+	handle_put(t, h);
+	return 0;
+}
+
+int handle_release(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir)
+{
+	struct handle *h = handle_get(t, node, fh, is_dir);
+	int r;
+
+	if (!h)
+		return -EBADF;
+	r = release(t, h);
+	handle_put(t, h);
+	return r;
+}
+
+void handle_release_all(struct handle_table *t)
+{
+	for (uint32_t index = 1; idtab_at(&t->ids, index); index++) {
+		struct handle *h = idtab_get_index(&t->ids, index);
+
+		if (!h)
+			continue;
+		release(t, h);
+		handle_put(t, h);
+	}
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inode table: records, how they are found by key, and the lookups that keep them. A record lives as long
+ * as it has references: one while the guest has lookups of it (then it is in a hash chain), one for each
+ * user.
+ */
+#include "fs/inode_table.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+/* What is looked for. Where a record with the key has no descriptor, only the file handle tells whether it is
+ * the same inode; it is fetched (outside of the locks) when that happens. */
+struct probe {
+	const struct inode_key *key;
+	int dir;
+	const char *name; /* "" for @dir itself */
+	bool want_id, have_id;
+	struct file_id id;
+};
+
+static uint64_t birth_of(const struct statx *st)
+{
+	if (!(st->stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)st->stx_btime.tv_sec * 1000000000 + st->stx_btime.tv_nsec;
+}
+
+struct inode_key inode_key_of(const struct statx *st)
+{
+	return (struct inode_key){
+		.dev = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor,
+		.ino = st->stx_ino,
+		.mnt_id = st->stx_mask & STATX_MNT_ID ? st->stx_mnt_id : 0,
+		.btime = birth_of(st),
+		.type = st->stx_mode & S_IFMT,
+	};
+}
+
+static uint64_t head_of(const struct inode_table *t, const struct inode_key *key)
+{
+	uint64_t h = (key->ino ^ key->dev << 32 ^ key->mnt_id << 48) * 0x9e3779b97f4a7c15ULL;
+
+	return (h ^ h >> 32) & t->head_mask;
+}
+
+static pthread_mutex_t *stripe_of(struct inode_table *t, uint64_t head)
+{
+	return &t->stripe[head % INODE_STRIPES];
+}
+
+static struct inode *at(struct inode_table *t, uint32_t index)
+{
+	return (struct inode *)(void *)(t->ids.records + (size_t)index * t->ids.record_size);
+}
+
+/* A descriptor keeps the inode, and thus its number: only the birth time is left to compare, and where it
+ * differs the inode is asked for the one it has now. */
+static bool is_pinned_inode(const struct inode *i, int fd, const struct inode_key *key)
+{
+	struct statx st;
+
+	if (i->key.btime == key->btime)
+		return true;
+	return !statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) && birth_of(&st) == key->btime;
+}
+
+static bool is_inode(struct inode *i, struct probe *p)
+{
+	const struct inode_key *k = p->key;
+	bool same;
+	int fd;
+
+	if (i->key.ino != k->ino || i->key.dev != k->dev || i->key.mnt_id != k->mnt_id ||
+		i->key.type != k->type)
+		return false;
+	fd = inode_fd_peek(i);
+	if (fd >= 0) {
+		same = is_pinned_inode(i, fd, k);
+		inode_fd_done(i);
+		return same;
+	}
+	p->want_id = !p->have_id;
+	return p->have_id && p->id.len == i->handle_len && p->id.type == i->handle_type &&
+	       !memcmp(p->id.bytes, i->handle, p->id.len);
+}
+
+/* One lookup more for the inode if it is in its chain, or for @fresh, which joins the chain then. With a
+ * reference. */
+static struct inode *count(struct inode_table *t, struct probe *p, struct inode *fresh)
+{
+	uint64_t head = head_of(t, p->key);
+	struct inode *i;
+	uint32_t n;
+
+	p->want_id = false;
+	autolock(stripe_of(t, head));
+	for (n = t->head[head]; n; n = i->hash_next) {
+		i = at(t, n);
+		if (is_inode(i, p)) {
+			i->nlookup++;
+			idtab_ref(i);
+			return i;
+		}
+		if (p->want_id)
+			return NULL;
+	}
+	if (fresh) {
+		fresh->nlookup = 1;
+		fresh->hash_next = t->head[head];
+		t->head[head] = idtab_index(&t->ids, fresh);
+		idtab_ref(fresh);
+	}
+	return fresh;
+}
+
+static struct inode *recognise(struct inode_table *t, struct probe *p, struct inode *fresh)
+{
+	struct inode *i = count(t, p, fresh);
+
+	if (i || !p->want_id)
+		return i;
+	if (file_id_get(p->dir, p->name, &p->id))
+		p->id.len = 0;
+	p->have_id = true;
+	return count(t, p, fresh);
+}
+
+/* A record for @fd, which becomes its own, in no chain yet. */
+static int make(struct inode_table *t, const struct inode_key *key, int *fd, struct inode **out)
+{
+	struct inode *i;
+	uint16_t mount;
+	uint64_t id;
+	int why;
+
+	if (*fd >= t->fd_ceiling)
+		return -ENFILE;
+	why = mount_ref(t->mounts, key, *fd, &mount);
+	if (why && t->handles == FS_HANDLES_MANDATORY) {
+		mount_put(t->mounts, mount);
+		return -EOPNOTSUPP;
+	}
+	i = idtab_alloc(&t->ids, &id);
+	if (!i) {
+		mount_put(t->mounts, mount);
+		return -ENFILE;
+	}
+	i->key = *key;
+	i->mount = mount;
+	atomic_store(&i->flags, why ? INODE_PINNED : 0);
+	inode_fd_give(t, i, fd_take(fd));
+	*out = i;
+	return 0;
+}
+
+int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, struct nodeid *out)
+{
+	struct probe p = {.key = key, .dir = fd, .name = ""};
+	struct inode *fresh = NULL;
+	struct inode *i;
+	autofd int own = fd;
+	int r;
+
+	i = recognise(t, &p, NULL);
+	if (!i) {
+		r = make(t, key, &own, &fresh);
+		if (r)
+			return r;
+		i = recognise(t, &p, fresh);
+	}
+	if (own >= 0)
+		inode_fd_offer(t, i, fd_take(&own));
+	else if (i == fresh)
+		inode_fd_cache(t, i);
+	else
+		inode_put(t, fresh); /* somebody was quicker */
+	*out = inode_node(t, i);
+	inode_put(t, i);
+	return 0;
+}
+
+bool inode_learn_known(
+	struct inode_table *t, const struct inode_key *key, int parent, const char *name, struct nodeid *out)
+{
+	struct probe p = {.key = key, .dir = parent, .name = name};
+	struct inode *i = recognise(t, &p, NULL);
+
+	if (!i)
+		return false;
+	*out = inode_node(t, i);
+	inode_put(t, i);
+	return true;
+}
+
+struct nodeid inode_node(struct inode_table *t, const struct inode *i)
+{
+	return (struct nodeid){idtab_id(&t->ids, i)};
+}
+
+struct inode *inode_get(struct inode_table *t, struct nodeid node)
+{
+	return idtab_get(&t->ids, node.v);
+}
+
+void inode_put(struct inode_table *t, struct inode *i)
+{
+	if (!i || !idtab_put(i))
+		return;
+	inode_fd_drop(t, i);
+	mount_put(t->mounts, i->mount);
+	idtab_free(&t->ids, i);
+}
+
+int inode_use(struct inode_table *t, struct nodeid node, struct inode_use *u)
+{
+	struct inode *i = inode_get(t, node);
+	int fd;
+
+	if (!i)
+		return -ESTALE;
+	fd = inode_fd(t, i);
+	if (fd < 0) {
+		inode_put(t, i);
+		return fd;
+	}
+	*u = (struct inode_use){.table = t, .inode = i, .fd = fd};
+	return 0;
+}
+
+void inode_use_end(struct inode_use *u)
+{
+	if (!u->inode)
+		return;
+	inode_fd_done(u->inode);
+	inode_put(u->table, u->inode);
+	u->inode = NULL;
+}
+
+static void unchain(struct inode_table *t, uint64_t head, const struct inode *i)
+{
+	uint32_t index = idtab_index(&t->ids, i);
+	uint32_t *link = &t->head[head];
+
+	while (*link != index)
+		link = &at(t, *link)->hash_next;
+	*link = i->hash_next;
+}
+
+/* True if these were the last lookups: the chain's reference is the caller's then. */
+static bool give_back(struct inode_table *t, struct inode *i, uint64_t n)
+{
+	uint64_t head = head_of(t, &i->key);
+
+	autolock(stripe_of(t, head));
+	if (!i->nlookup)
+		return false;
+	i->nlookup -= MIN(n, i->nlookup);
+	if (i->nlookup)
+		return false;
+	unchain(t, head, i);
+	return true;
+}
+
+void inode_forget(struct inode_table *t, struct nodeid node, uint64_t n)
+{
+	struct inode *i = node.v == NODEID_ROOT.v ? NULL : inode_get(t, node);
+
+	if (!i)
+		return;
+	if (give_back(t, i, n))
+		inode_put(t, i);
+	inode_put(t, i);
+}
+
+void inode_forget_all(struct inode_table *t)
+{
+	for (uint32_t index = 2; idtab_at(&t->ids, index); index++) {
+		struct inode *i = idtab_get_index(&t->ids, index);
+
+		if (i && give_back(t, i, UINT64_MAX))
+			inode_put(t, i);
+		inode_put(t, i);
+	}
+}
+
+/* Whether the share's inodes can be opened by handle, or what that means for the start. */
+static int probe_root(struct inode_table *t, const struct inode_key *key, int fd, struct err *err)
+{
+	uint16_t mount;
+	int why = mount_ref(t->mounts, key, fd, &mount);
+
+	mount_put(t->mounts, mount);
+	if (why && t->handles == FS_HANDLES_MANDATORY)
+		return err_sys(err, -why,
+			"--inode-file-handles=mandatory: the shared directory's inodes cannot be "
+			"opened by file handle; use prefer");
+	if (why && t->handles == FS_HANDLES_PREFER)
+		log_info("no file handles beneath the shared directory (%s): each inode that the guest knows "
+			 "costs a "
+			 "descriptor",
+			strerrordesc_np(-why));
+	return 0;
+}
+
+/* The first record, so that its ID is NODEID_ROOT's. It keeps its descriptor for ever. */
+static int learn_root(struct inode_table *t, const struct fs_config *cfg, struct err *err)
+{
+	struct inode_key key;
+	struct nodeid node;
+	struct statx st;
+	int r;
+
+	autofd int fd = openat(cfg->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, &st))
+		return err_sys(err, errno, "cannot examine the shared directory");
+	key = inode_key_of(&st);
+	r = probe_root(t, &key, fd, err);
+	if (r)
+		return r;
+	r = inode_learn(t, &key, fd_take(&fd), &node);
+	if (r)
+		return err_sys(err, -r, "cannot keep the shared directory open");
+	atomic_fetch_or(&at(t, 1)->flags, INODE_PINNED);
+	return 0;
+}
+
+int inode_table_new(
+	const struct fs_config *cfg, const struct segment *seg, struct inode_table **out, struct err *err)
+{
+	struct inode_table *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return err_sys(err, ENOMEM, "cannot make the inode table");
+	idtab_init(&t->ids, segment_at(seg, SEGMENT_INODES), sizeof(struct inode),
+		(uint32_t)segment_count(seg, SEGMENT_INODES));
+	t->head = segment_at(seg, SEGMENT_INODE_HASH);
+	t->head_mask = segment_count(seg, SEGMENT_INODE_HASH) - 1;
+	t->handles = cfg->handles;
+	t->fd_ceiling = inode_fd_ceiling();
+	for (int s = 0; s < INODE_STRIPES; s++)
+		pthread_mutex_init(&t->stripe[s], NULL);
+	t->mounts = mount_table_new(cfg, seg);
+	r = inode_clock_init(&t->clock, cfg->max_fds);
+	r = r || !t->mounts ? err_sys(err, ENOMEM, "cannot make the inode table") : learn_root(t, cfg, err);
+	if (r) {
+		inode_table_free(t);
+		return r;
+	}
+	*out = t;
+	return 0;
+}
+
+void inode_table_free(struct inode_table *t)
+{
+	if (!t)
+		return;
+	for (uint32_t index = 1; idtab_at(&t->ids, index); index++)
+		inode_fd_drop(t, at(t, index));
+	mount_table_free(t->mounts);
+	inode_clock_fini(&t->clock);
+	for (int s = 0; s < INODE_STRIPES; s++)
+		pthread_mutex_destroy(&t->stripe[s]);
+	free(t);
+}
+
+void inode_table_count(struct inode_table *t, uint32_t *inodes, uint32_t *fds)
+{
+	*inodes = atomic_load(&t->ids.used);
+	*fds = atomic_load(&t->fds);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inodes' descriptors: taken for use, taken back by the clock hand when there are too many, opened again
+ * by file handle. The descriptor word changes from none to one and back by compare-and-swap, and never while
+ * it has users.
+ */
+#include "fs/inode_table.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+
+#include <string.h>
+#include <sys/resource.h>
+
+/* Room in the circle for descriptors that are all in use at a time, one a thread. */
+#define CLOCK_SLACK 1024
+
+static int word_fd(uint64_t w)
+{
+	return (int)(w >> 32) - 1;
+}
+
+static uint32_t word_users(uint64_t w)
+{
+	return (uint32_t)w;
+}
+
+static uint64_t word_of(int fd)
+{
+	return ((uint64_t)fd + 1) << 32;
+}
+
+int inode_fd_ceiling(void)
+{
+	struct rlimit rl;
+	rlim_t n;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl))
+		return 0;
+	n = MIN(rl.rlim_cur, (rlim_t)INT32_MAX);
+	return (int)(n - MIN(n / 8, (rlim_t)256));
+}
+
+int inode_clock_init(struct inode_clock *c, uint32_t max_fds)
+{
+	uint64_t cap;
+
+	pthread_mutex_init(&c->lock, NULL);
+	c->max = MIN(MAX(max_fds, 1u), (uint32_t)INT32_MAX);
+	cap = (uint64_t)c->max + CLOCK_SLACK;
+	c->cap = (uint32_t)cap;
+	c->slot = calloc(cap, sizeof(*c->slot));
+	return c->slot ? 0 : -ENOMEM;
+}
+
+void inode_clock_fini(struct inode_clock *c)
+{
+	free(c->slot);
+	pthread_mutex_destroy(&c->lock);
+}
+
+static struct file_id id_of(const struct inode *i)
+{
+	struct file_id id = {.type = i->handle_type, .len = i->handle_len};
+
+	memcpy(id.bytes, i->handle, id.len);
+	return id;
+}
+
+/* The way back, before the descriptor goes. The clock lock makes this the only writer. */
+static bool know_handle(struct inode *i, int fd)
+{
+	struct file_id id;
+
+	if (i->handle_len)
+		return true;
+	if (file_id_get(fd, "", &id))
+		return false;
+	i->handle_type = id.type;
+	memcpy(i->handle, id.bytes, id.len);
+	i->handle_len = (uint8_t)id.len;
+	return true;
+}
+
+/* False: the hand goes on. True: the record needs its slot no more; *gone is the descriptor to close, or -1.
+ */
+static bool take_back(struct inode_table *t, struct inode *i, int *gone)
+{
+	uint64_t w = atomic_load(&i->fd);
+
+	if (word_users(w))
+		return false;
+	if (atomic_fetch_and(&i->flags, (uint8_t)~INODE_USED) & INODE_USED && !atomic_load(&i->opens))
+		return false;
+	if (w && !atomic_load(&i->opens)) {
+		if (!know_handle(i, word_fd(w)))
+			atomic_fetch_or(&i->flags, INODE_PINNED);
+		else if (!atomic_compare_exchange_strong(&i->fd, &w, 0))
+			return false;
+		else
+			*gone = word_fd(w);
+	}
+	atomic_fetch_and(&i->flags, (uint8_t)~INODE_CACHED);
+	if (*gone >= 0)
+		atomic_fetch_sub(&t->fds, 1);
+	return true;
+}
+
+/* The hand moves on until it frees a slot: its number, or -1 after two rounds in vain. */
+static int64_t sweep(struct inode_table *t, int *gone)
+{
+	struct inode_clock *c = &t->clock;
+
+	for (uint64_t step = 0; step < 2ULL * c->n; step++) {
+		uint32_t at = c->hand = (c->hand + 1) % c->n;
+		struct inode *i = idtab_get(&t->ids, c->slot[at]);
+		bool is_free = !i || take_back(t, i, gone);
+
+		inode_put(t, i);
+		if (is_free)
+			return at;
+	}
+	return -1;
+}
+
+/* A slot for one more; above the budget, one that was given up. False: none. */
+static bool slot_for(struct inode_table *t, uint64_t id, int gone[2])
+{
+	struct inode_clock *c = &t->clock;
+	int64_t at;
+
+	if (c->n < c->max) {
+		c->slot[c->n++] = id;
+		return true;
+	}
+	at = sweep(t, &gone[0]);
+	if (at < 0 && c->n == c->cap)
+		return false;
+	c->slot[at < 0 ? c->n++ : at] = id;
+	if (at >= 0 && c->n > c->max) {
+		at = sweep(t, &gone[1]);
+		if (at >= 0)
+			c->slot[at] = c->slot[--c->n];
+	}
+	return true;
+}
+
+void inode_fd_cache(struct inode_table *t, struct inode *i)
+{
+	autofd int first =
+		-1; /* closed without the lock: the last descriptor of a removed file may take long */
+	autofd int second = -1;
+	int gone[2] = {-1, -1};
+
+	if (atomic_load(&i->flags) & (INODE_PINNED | INODE_CACHED))
+		return;
+	autolock(&t->clock.lock);
+	if (atomic_load(&i->flags) & (INODE_PINNED | INODE_CACHED) || !atomic_load(&i->fd))
+		return;
+	atomic_fetch_or(&i->flags, INODE_USED);
+	if (slot_for(t, idtab_id(&t->ids, i), gone))
+		atomic_fetch_or(&i->flags, INODE_CACHED);
+	first = gone[0];
+	second = gone[1];
+}
+
+void inode_fd_give(struct inode_table *t, struct inode *i, int fd)
+{
+	atomic_store(&i->fd, word_of(fd));
+	atomic_fetch_add(&t->fds, 1);
+}
+
+void inode_fd_offer(struct inode_table *t, struct inode *i, int fd)
+{
+	uint64_t none = 0;
+
+	if (!atomic_compare_exchange_strong(&i->fd, &none, word_of(fd))) {
+		close(fd);
+		return;
+	}
+	atomic_fetch_add(&t->fds, 1);
+	inode_fd_cache(t, i);
+}
+
+void inode_fd_drop(struct inode_table *t, struct inode *i)
+{
+	int fd = word_fd(atomic_exchange(&i->fd, 0));
+
+	if (fd < 0)
+		return;
+	close(fd);
+	atomic_fetch_sub(&t->fds, 1);
+}
+
+int inode_fd_peek(struct inode *i)
+{
+	uint64_t w = atomic_load(&i->fd);
+
+	do {
+		if (!(w >> 32))
+			return -1;
+	} while (!atomic_compare_exchange_weak(&i->fd, &w, w + 1));
+	if (!(atomic_load_explicit(&i->flags, memory_order_relaxed) & INODE_USED))
+		atomic_fetch_or(&i->flags, INODE_USED);
+	return word_fd(w);
+}
+
+int inode_fd(struct inode_table *t, struct inode *i)
+{
+	for (;;) {
+		uint64_t none = 0;
+		struct file_id id;
+		int fd = inode_fd_peek(i);
+
+		if (fd >= 0)
+			return fd;
+		id = id_of(i);
+		fd = mount_open(t->mounts, i->mount, &id, &i->key);
+		if (fd < 0)
+			return fd;
+		if (atomic_compare_exchange_strong(&i->fd, &none, word_of(fd) + 1)) {
+			atomic_fetch_add(&t->fds, 1);
+			inode_fd_cache(t, i);
+			return fd;
+		}
+		close(fd);
+	}
+}
+
+void inode_fd_done(struct inode *i)
+{
+	atomic_fetch_sub(&i->fd, 1);
+}
+
+struct inode *inode_opened(struct inode_table *t, struct nodeid node)
+{
+	struct inode *i = inode_get(t, node);
+
+	if (i)
+		atomic_fetch_add(&i->opens, 1);
+	return i;
+}
+
+void inode_closed(struct inode_table *t, struct inode *i)
+{
+	if (atomic_fetch_sub(&i->opens, 1) == 1)
+		inode_fd_cache(t, i);
+	inode_put(t, i);
+}
