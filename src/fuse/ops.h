@@ -135,6 +135,7 @@ struct op_ioctl {
 	void *out;
 	uint32_t out_size; /* room in @out; on return the bytes set */
 	int32_t result;	   /* what ioctl(2) returns in the guest */
+	bool dir;	   /* the handle is a directory's */
 };
 
 struct op_copy {
@@ -195,8 +196,8 @@ struct fuse_ops {
 		struct op_fh *fh);
 	int (*tmpfile)(struct fs *fs, struct op_ctx *c, struct nodeid parent, const struct op_mode *m,
 		uint32_t flags, struct op_entry *out, struct op_fh *fh);
-	/* Bytes transferred or -errno. The vector's pieces are guest memory, its total is the length; it may
-	 * be edited. @flags: the file's. */
+	/* Bytes transferred or -errno. The vector's pieces are guest memory, at most IOV_MAX, its total is
+	 * the length; it may be edited. @flags: the file's. */
 	ssize_t (*read)(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh,
 		struct iovec *iov, unsigned int n, uint64_t off, uint32_t flags);
 	ssize_t (*write)(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh,

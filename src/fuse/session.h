@@ -12,6 +12,13 @@
 #include "base/segment.h"
 #include "fuse/ops.h"
 
+#include <pthread.h>
+#include <signal.h>
+
+/* The signal that gets a thread out of a lock's wait. fuse_session_new() gives it a handler that does
+ * nothing, for the whole process; threads that handle requests must not block it. */
+#define FUSE_CANCEL_SIGNAL SIGUSR1
+
 enum fuse_cache { FUSE_CACHE_NEVER, FUSE_CACHE_METADATA, FUSE_CACHE_AUTO, FUSE_CACHE_ALWAYS };
 
 /* What the options ask of the session. Copied by fuse_session_new(). */
