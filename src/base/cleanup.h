@@ -48,7 +48,7 @@ static inline int fd_take(int *fd)
 }
 
 #define ptr_take(pp)                              \
-	({                                        \
+	__extension__({                           \
 		__typeof__(*(pp)) taken_ = *(pp); \
 		*(pp) = NULL;                     \
 		taken_;                           \
