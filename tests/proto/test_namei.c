@@ -305,7 +305,7 @@ static void owner_is_the_caller(void **state)
 	struct fc_created cr;
 	struct stat st;
 
-	fchmod(t->host, 0777);
+	assert_int_equal(fchmod(t->host, 0777), 0);
 	t->c->uid = 1234;
 	t->c->gid = 4321;
 	OK(fc_mkdir(t->c, t->dir, "d", 0755, &e));
