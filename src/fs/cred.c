@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define CAP_BIT(c)   (1ULL << (c))
@@ -43,7 +44,7 @@ static _Thread_local struct {
 	uint32_t groups[GROUPS_KEPT];
 	uint64_t dropped; /* capabilities taken out of the effective set */
 	uint64_t effective, permitted, inheritable;
-	bool own_umask; /* the umask is no other thread's */
+	bool own_fs; /* umask and working directory are no other thread's */
 	mode_t umask;
 } now;
 
@@ -205,15 +206,24 @@ int cred_caller_checked(struct fs *fs, const struct op_ctx *c)
 	return become(c->uid, c->gid, c->nsupp, c->supp, c->uid ? DROP_CHECKED : DROP_NONE);
 }
 
-/* The umask is one with the working directory: the thread leaves the share of it with the other threads
- * first. */
+/* Umask and working directory are one thing that threads share, until one of them leaves. */
+static int leave_shared_fs(void)
+{
+	if (!now.own_fs && unshare(CLONE_FS))
+		return -errno;
+	now.own_fs = true;
+	return 0;
+}
+
 static int set_umask(mode_t mask)
 {
+	int r;
+
 	if (now.umask == mask)
 		return 0;
-	if (!now.own_umask && unshare(CLONE_FS))
-		return -errno;
-	now.own_umask = true;
+	r = leave_shared_fs();
+	if (r)
+		return r;
 	umask(mask);
 	now.umask = mask;
 	return 0;
@@ -260,4 +270,19 @@ void cred_create_end(struct fs *fs, const struct op_mode *m)
 	set_umask(0);
 	if (has_label(fs, m))
 		set_create_label(fs, m->secctx_name, NULL, 0);
+}
+
+/* By the working directory: there is no call that takes a descriptor and a name before Linux 6.13. */
+int cred_label_name(struct fs *fs, int dir, const char *name, const struct op_mode *m)
+{
+	int r = leave_shared_fs();
+
+	if (r)
+		return r;
+	if (fchdir(dir))
+		return -errno;
+	r = lsetxattr(name, m->secctx_name, m->secctx, m->secctx_len, 0) ? -errno : 0;
+	if (fchdir(fs->cfg.root) && !r)
+		r = -errno;
+	return r;
 }

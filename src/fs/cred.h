@@ -39,4 +39,8 @@ int cred_caller_checked(struct fs *fs, const struct op_ctx *c);
 int cred_create_begin(struct fs *fs, const struct op_ctx *c, const struct op_mode *m, bool *label_left);
 void cred_create_end(struct fs *fs, const struct op_mode *m);
 
+/* With label_left: sets the label of what was created as @name in @dir, whatever its type, no symlink
+ * followed. The op takes the inode away again if that fails. 0 or -errno. */
+int cred_label_name(struct fs *fs, int dir, const char *name, const struct op_mode *m);
+
 #endif

@@ -101,7 +101,7 @@ struct inode_use {
 };
 #define autoinode __attribute__((cleanup(inode_use_end)))
 
-/* 0 or -ESTALE, -EMFILE...: then @u needs no end. Usage: autoinode struct inode_use u = {}; r = inode_use(t,
+/* 0 or -ESTALE, -EMFILE...: then @u needs no end. Usage: autoinode struct inode_use u = {0}; r = inode_use(t,
  * node, &u); */
 int inode_use(struct inode_table *t, struct nodeid node, struct inode_use *u);
 void inode_use_end(struct inode_use *u);

@@ -2,14 +2,14 @@
 /*
  * How the parts of the file system fit together.
  *
- * An op looks like this: find the inodes it names (inode_use), become who it needs to be (cred.h), bracket
- * the change (effect.h), make the system call by dirfd and one checked component (name.h), bracket's end,
- * learn the new inode, answer. namei.c  lookup, forget and the ops on names      attr.c  getattr, setattr,
- * statfs, access io.c     open files                               dir.c   directories xattr.c  extended
- * attributes                      lock.c  record locks and flock inode.c  inode table    handle.c  handle
- * table    mount.c host mounts beneath the share cred.c   whose rights a thread acts with           effect.c
- * the bracket around every change name.c   the door for names                       fs.c    making and
- * ending, fs_ops
+ * An op looks like this: find the inodes it names (inode_use), bracket the change (effect.h), become who it
+ * needs to be (cred.h), make the system call by dirfd and one checked component (name.h), bracket's end,
+ * learn the new inode, answer.
+ *
+ * By family: namei.c  lookup, forget and the ops on names;  attr.c  getattr, setattr, statfs, access;  io.c
+ * open files;  dir.c  directories;  xattr.c  extended attributes;  lock.c  record locks and flock;  fs.c
+ * making and ending. Below them: inode.c, inode_fd.c, mount.c  inode table;  handle.c  handle table;  cred.c
+ * whose rights a thread acts with;  effect.c  the bracket around every change;  name.c  the door for names.
  */
 #ifndef FS_INTERNAL_H
 #define FS_INTERNAL_H
@@ -38,8 +38,12 @@ struct fs {
 /* namei.c: looks one component up and counts the lookup. @parent: inode and descriptor of the directory. */
 int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out);
 
-/* Opens the inode for real by its O_PATH descriptor. Only regular files and directories: -ELOOP, -ENXIO else.
- * -errno. */
+/*
+ * Opens the inode for real by its O_PATH descriptor, as whoever the thread is. @type is the record's
+ * (key.type). Only regular files and directories: -ELOOP for a symlink, -ENXIO for what is special. Of
+ * @flags, open(2)'s, only those count that change what the descriptor does; O_DIRECT only with
+ * cfg.allow_direct_io. -errno.
+ */
 int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
 
 /* lock.c: all locks that @owner holds on the inode go (FLUSH); all that a handle's flock holds (RELEASE);

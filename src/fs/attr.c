@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Attributes: getattr, setattr, statfs, access. By the inode's descriptor, never by a name. Threads: any. */
+#include "fs/internal.h"
+
+#include "base/cleanup.h"
+#include "fs/cred.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NSEC_PER_SEC 1000000000
+
+static int stat_fd(int fd, struct op_entry *out)
+{
+	out->attr_flags = 0;
+	return statx(fd, "", AT_EMPTY_PATH, FS_STATX_MASK, &out->st) ? -errno : 0;
+}
+
+int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint32_t mask,
+	struct op_entry *out)
+{
+	struct handle *h = handle_get(fs->handles, node, fh, false);
+	autoinode struct inode_use u = {0};
+	int r;
+
+	(void)c;
+	(void)mask;
+	if (h) {
+		r = stat_fd(h->fd, out);
+		handle_put(fs->handles, h);
+		return r;
+	}
+	r = inode_use(fs->inodes, node, &u);
+	return r ? r : stat_fd(u.fd, out);
+}
+
+/* What SETATTR acts on: the inode, and the file opened on it if the request names one. */
+struct target {
+	int path_fd;
+	uint32_t type;
+	const struct handle *file;
+};
+
+/* For calls that take no O_PATH descriptor: the name in /proc/self/fd, which leads to the inode itself. */
+struct proc_name {
+	char s[16];
+};
+
+static struct proc_name proc_name(int fd)
+{
+	struct proc_name n;
+
+	snprintf(n.s, sizeof(n.s), "%d", fd);
+	return n;
+}
+
+static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
+{
+	uid_t uid = a->valid & OP_SET_UID ? a->uid : (uid_t)-1;
+	gid_t gid = a->valid & OP_SET_GID ? a->gid : (gid_t)-1;
+	int r;
+
+	if ((a->valid & OP_SET_UID && uid == (uid_t)-1) || (a->valid & OP_SET_GID && gid == (gid_t)-1))
+		return -EINVAL;
+	/*
+	 * The host's kernel takes SUID, SGID with group execution and file capabilities away at every chown,
+	 * whoever makes it. Only SGID without group execution stays with CAP_FSETID, so that goes first if it
+	 * must.
+	 */
+	r = a->valid & OP_SET_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+	if (!r && fchownat(t->path_fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		r = -errno;
+	return r;
+}
+
+static int truncate_file(struct fs *fs, const struct target *t, uint64_t size)
+{
+	autofd int own = -1;
+	int fd;
+
+	if (t->type != S_IFREG)
+		return t->type == S_IFDIR ? -EISDIR : -EINVAL;
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if (t->file && (t->file->flags & O_ACCMODE) != O_RDONLY)
+		fd = t->file->fd;
+	else
+		fd = own = fs_reopen(fs, t->path_fd, t->type, O_WRONLY);
+	if (fd < 0)
+		return fd;
+	return ftruncate(fd, (off_t)size) ? -errno : 0;
+}
+
+static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
+{
+	int r = a->valid & OP_SET_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+
+	return r ? r : truncate_file(fs, t, a->size);
+}
+
+/* With CAP_FSETID: whether the caller may set SGID was the guest's to judge. */
+static int set_mode(struct fs *fs, const struct target *t, uint32_t mode)
+{
+	struct proc_name n = proc_name(t->path_fd);
+	int r = cred_daemon(fs);
+
+	if (r)
+		return r;
+	if (t->type == S_IFLNK)
+		return -EOPNOTSUPP;
+	return fchmodat(fs->cfg.proc_self_fd, n.s, mode & 07777, 0) ? -errno : 0;
+}
+
+static int time_of(
+	uint32_t valid, uint32_t set, uint32_t set_now, const struct timespec *in, struct timespec *out)
+{
+	*out = (struct timespec){.tv_nsec = UTIME_OMIT};
+	if (valid & set_now)
+		out->tv_nsec = UTIME_NOW;
+	else if (valid & set)
+		*out = *in;
+	/* The two special values are ours to say, not the guest's. */
+	return !(valid & set_now) && valid & set && (in->tv_nsec < 0 || in->tv_nsec >= NSEC_PER_SEC) ? -EINVAL
+												     : 0;
+}
+
+static int set_times(struct fs *fs, const struct target *t, const struct op_setattr *a)
+{
+	struct proc_name n = proc_name(t->path_fd);
+	struct timespec ts[2];
+	int r = cred_daemon(fs);
+
+	if (!r)
+		r = time_of(a->valid, OP_SET_ATIME, OP_SET_ATIME_NOW, &a->atime, &ts[0]);
+	if (!r)
+		r = time_of(a->valid, OP_SET_MTIME, OP_SET_MTIME_NOW, &a->mtime, &ts[1]);
+	if (r)
+		return r;
+	if (!utimensat(t->path_fd, "", ts, AT_EMPTY_PATH))
+		return 0;
+	if (errno != EINVAL || t->type == S_IFLNK) /* EINVAL: Linux before 5.8 */
+		return -errno;
+	return utimensat(fs->cfg.proc_self_fd, n.s, ts, 0) ? -errno : 0;
+}
+
+/*
+ * The owner first, because that may take mode bits away; the mode behind the size, because truncation may
+ * too, and because the new mode may forbid it to a daemon that is not root; the times last, because all else
+ * changes them.
+ */
+static int set_all(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
+{
+	const uint32_t times = OP_SET_ATIME | OP_SET_MTIME | OP_SET_ATIME_NOW | OP_SET_MTIME_NOW;
+	int r = 0;
+
+	if (a->valid & (OP_SET_UID | OP_SET_GID))
+		r = set_owner(fs, c, t, a);
+	if (!r && a->valid & OP_SET_SIZE)
+		r = set_size(fs, c, t, a);
+	if (!r && a->valid & OP_SET_MODE)
+		r = set_mode(fs, t, a->mode);
+	if (!r && a->valid & times)
+		r = set_times(fs, t, a);
+	return r;
+}
+
+int fs_op_setattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh,
+	const struct op_setattr *a, struct op_entry *out)
+{
+	struct effect e = {.kind = a->valid & OP_SET_SIZE ? EFFECT_DATA : EFFECT_ATTR,
+		.idempotent = !(a->valid & (OP_SET_ATIME_NOW | OP_SET_MTIME_NOW)),
+		.node = {node},
+		.nodes = 1,
+		.unique = c->unique};
+	autoinode struct inode_use u = {0};
+	struct target t;
+	int r = inode_use(fs->inodes, node, &u);
+
+	if (!r)
+		r = effect_begin(fs, &e);
+	if (r)
+		return r;
+	t = (struct target){.path_fd = u.fd, .type = u.inode->key.type};
+	struct handle *h = handle_get(fs->handles, node, fh, false);
+	t.file = h;
+	r = (int)effect_end(fs, &e, set_all(fs, c, &t, a));
+	handle_put(fs->handles, h);
+	return r ? r : stat_fd(u.fd, out);
+}
+
+int fs_op_statfs(struct fs *fs, struct op_ctx *c, struct nodeid node, struct statvfs *out)
+{
+	autoinode struct inode_use u = {0};
+	int r = inode_use(fs->inodes, node, &u);
+
+	(void)c;
+	if (r)
+		return r;
+	return fstatvfs(u.fd, out) ? -errno : 0;
+}
+
+/* Asked only by guests that leave permissions to us. The host judges, mode and ACL alike, as for that user.
+ */
+int fs_op_access(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t mask)
+{
+	autoinode struct inode_use u = {0};
+	int r = mask & ~(uint32_t)(R_OK | W_OK | X_OK) ? -EINVAL : inode_use(fs->inodes, node, &u);
+	int back;
+
+	if (r)
+		return r;
+	if (mask & W_OK && fs->cfg.readonly)
+		return -EROFS;
+	r = cred_caller_checked(fs, c);
+	if (!r && syscall(SYS_faccessat2, u.fd, "", mask, AT_EACCESS | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		r = -errno;
+	back = cred_daemon(fs);
+	return r ? r : back;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making and ending a file system, and the table of its ops. Threads: fs_new() and fs_free() the control
+ * thread's. */
+#include "fs/internal.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "fs/mount.h"
+
+/* Indices of an ID table go from 1 to its count - 1. */
+static uint64_t records_for(uint32_t n)
+{
+	return MIN((uint64_t)MAX(n, 1u) + 1, (uint64_t)UINT32_MAX);
+}
+
+static uint64_t hash_heads(uint32_t inodes)
+{
+	uint64_t n = 64;
+
+	while (n < inodes)
+		n *= 2;
+	return n;
+}
+
+void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS])
+{
+	plan[SEGMENT_MOUNTS] = (struct segment_plan){sizeof(struct mount), MOUNT_MAX};
+	plan[SEGMENT_INODES] = (struct segment_plan){sizeof(struct inode), records_for(cfg->max_inodes)};
+	plan[SEGMENT_INODE_HASH] = (struct segment_plan){sizeof(uint32_t), hash_heads(cfg->max_inodes)};
+	plan[SEGMENT_HANDLES] = (struct segment_plan){sizeof(struct handle), records_for(cfg->max_handles)};
+	plan[SEGMENT_LOCK_OWNERS] = lock_table_plan(cfg);
+}
+
+static void free_tables(struct fs *fs)
+{
+	dir_table_free(fs->dirs);
+	lock_table_free(fs->locks);
+	handle_table_free(fs->handles);
+	inode_table_free(fs->inodes);
+	free(fs);
+}
+
+int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **out, struct err *err)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r;
+
+	if (!fs)
+		return err_sys(err, ENOMEM, "cannot make the file system");
+	fs->cfg = *cfg;
+	r = inode_table_new(&fs->cfg, seg, &fs->inodes, err);
+	if (r) {
+		free_tables(fs);
+		return r;
+	}
+	fs->handles = handle_table_new(fs->inodes, seg);
+	fs->dirs = dir_table_new(cfg->max_handles);
+	r = lock_table_new(fs, seg, &fs->locks);
+	if (r || !fs->handles || !fs->dirs) {
+		free_tables(fs);
+		return err_sys(err, r ? -r : ENOMEM, "cannot make the tables of open files and locks");
+	}
+	*out = fs;
+	return 0;
+}
+
+static int init(struct fs *fs, const struct op_features *features)
+{
+	fs->features = *features;
+	return 0;
+}
+
+/* Locks and directories first: they hang on handles, and handles on inodes. */
+static void destroy(struct fs *fs)
+{
+	lock_drop_all(fs);
+	dir_forget_all(fs);
+	handle_release_all(fs->handles);
+	inode_forget_all(fs->inodes);
+}
+
+void fs_free(struct fs *fs)
+{
+	if (!fs)
+		return;
+	destroy(fs);
+	close(fs->cfg.root);
+	close(fs->cfg.proc_self_fd);
+	free_tables(fs);
+}
+
+const struct fuse_ops fs_ops = {
+	.init = init,
+	.destroy = destroy,
+	.lookup = fs_op_lookup,
+	.forget = fs_op_forget,
+	.symlink = fs_op_symlink,
+	.mknod = fs_op_mknod,
+	.mkdir = fs_op_mkdir,
+	.unlink = fs_op_unlink,
+	.rmdir = fs_op_rmdir,
+	.rename = fs_op_rename,
+	.link = fs_op_link,
+	.readlink = fs_op_readlink,
+	.getattr = fs_op_getattr,
+	.setattr = fs_op_setattr,
+	.statfs = fs_op_statfs,
+	.access = fs_op_access,
+	.open = fs_op_open,
+	.create = fs_op_create,
+	.tmpfile = fs_op_tmpfile,
+	.read = fs_op_read,
+	.write = fs_op_write,
+	.flush = fs_op_flush,
+	.release = fs_op_release,
+	.fsync = fs_op_fsync,
+	.fallocate = fs_op_fallocate,
+	.lseek = fs_op_lseek,
+	.copy_file_range = fs_op_copy_file_range,
+	.ioctl = fs_op_ioctl,
+	.syncfs = fs_op_syncfs,
+	.opendir = fs_op_opendir,
+	.dir_lock = fs_op_dir_lock,
+	.dir_unlock = fs_op_dir_unlock,
+	.readdir = fs_op_readdir,
+	.releasedir = fs_op_releasedir,
+	.fsyncdir = fs_op_fsyncdir,
+	.setxattr = fs_op_setxattr,
+	.getxattr = fs_op_getxattr,
+	.listxattr = fs_op_listxattr,
+	.removexattr = fs_op_removexattr,
+	.getlk = fs_op_getlk,
+	.setlk = fs_op_setlk,
+	.flock = fs_op_flock,
+};

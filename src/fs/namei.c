@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Names: the only place where a guest's name meets the host, always as one checked component beneath a
+ * directory's descriptor, and never followed. Threads: any.
+ */
+#include "fs/internal.h"
+
+#include "base/cleanup.h"
+#include "fs/cred.h"
+#include "fs/name.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#define RENAME_FLAGS (RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)
+
+/* What openat() may get of a guest's flags: what names, creates or waits is not among them. */
+#define REOPEN_FLAGS \
+	(O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME | O_DIRECTORY | O_LARGEFILE)
+
+int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags)
+{
+	char name[16];
+	int fd;
+
+	if (type != S_IFREG && type != S_IFDIR)
+		return type == S_IFLNK ? -ELOOP : -ENXIO;
+	flags &= REOPEN_FLAGS;
+	if (!fs->cfg.allow_direct_io)
+		flags &= ~(uint32_t)O_DIRECT;
+	snprintf(name, sizeof(name), "%d", path_fd);
+	fd = openat(fs->cfg.proc_self_fd, name, (int)flags | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static uint32_t attr_flags(const struct fs *fs, const struct inode_key *dir, const struct inode_key *key)
+{
+	bool crossed = key->type == S_IFDIR && key->mnt_id != dir->mnt_id;
+
+	return fs->features.submounts && crossed ? OP_ATTR_SUBMOUNT : 0;
+}
+
+/* The name is new: what it means is opened first, and examined then, so that both are about one inode. */
+static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry *out)
+{
+	struct inode_key key;
+
+	autofd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, FS_STATX_MASK, &out->st))
+		return -errno;
+	key = inode_key_of(&out->st);
+	return inode_learn(fs->inodes, &key, fd_take(&fd), &out->node);
+}
+
+int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out)
+{
+	struct inode_key key;
+	int r = 0;
+
+	if (statx(parent->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, FS_STATX_MASK, &out->st))
+		return -errno;
+	key = inode_key_of(&out->st);
+	if (!inode_learn_known(fs->inodes, &key, parent->fd, name, &out->node))
+		r = learn_name(fs, parent->fd, name, out);
+	if (r)
+		return r;
+	key = inode_key_of(&out->st);
+	out->attr_flags = attr_flags(fs, &parent->inode->key, &key);
+	return 0;
+}
+
+/* The door: a name that may be used, in a directory that is there. */
+static int enter(struct fs *fs, struct nodeid parent, const char *name, struct inode_use *dir)
+{
+	int r = name_check(name);
+
+	return r ? r : inode_use(fs->inodes, parent, dir);
+}
+
+int fs_op_lookup(
+	struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name, struct op_entry *out)
+{
+	autoinode struct inode_use dir = {0};
+	int r = enter(fs, parent, name, &dir);
+
+	(void)c;
+	return r ? r : fs_lookup_at(fs, &dir, name, out);
+}
+
+void fs_op_forget(struct fs *fs, struct nodeid node, uint64_t nlookup)
+{
+	inode_forget(fs->inodes, node, nlookup);
+}
+
+/* From Linux's 32-bit encoding, which FUSE carries. */
+static dev_t decode_dev(uint32_t v)
+{
+	return makedev((v & 0xfff00) >> 8, (v & 0xff) | (v >> 12 & 0xfff00));
+}
+
+static int create_name(int dir, const char *name, const struct op_mode *m, const char *target)
+{
+	int r;
+
+	if (target)
+		r = symlinkat(target, dir, name);
+	else if (S_ISDIR(m->mode))
+		r = mkdirat(dir, name, m->mode & 07777);
+	else
+		r = mknodat(dir, name, m->mode, decode_dev(m->rdev));
+	return r ? -errno : 0;
+}
+
+static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char *name,
+	const struct op_mode *m, const char *target)
+{
+	bool label_left;
+	int r = cred_create_begin(fs, c, m, &label_left);
+
+	if (!r)
+		r = create_name(dir, name, m, target);
+	if (!r && label_left) {
+		r = cred_label_name(fs, dir, name, m);
+		if (r)
+			unlinkat(dir, name, S_ISDIR(m->mode) ? AT_REMOVEDIR : 0);
+	}
+	cred_create_end(fs, m);
+	return r;
+}
+
+/* Any inode but those that are opened at once; a symlink to @target if that is given. */
+static int make(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name,
+	const struct op_mode *m, const char *target, struct op_entry *out)
+{
+	struct effect e = {.kind = EFFECT_CREATE, .node = {parent}, .nodes = 1, .unique = c->unique};
+	autoinode struct inode_use dir = {0};
+	int r = enter(fs, parent, name, &dir);
+
+	if (!r)
+		r = effect_begin(fs, &e);
+	if (r)
+		return r;
+	r = (int)effect_end(fs, &e, create_as_caller(fs, c, dir.fd, name, m, target));
+	return r ? r : fs_lookup_at(fs, &dir, name, out);
+}
+
+int fs_op_symlink(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name, const char *target,
+	struct op_entry *out)
+{
+	static const struct op_mode symlink_mode = {.mode = S_IFLNK | 0777};
+
+	return make(fs, c, parent, name, &symlink_mode, target, out);
+}
+
+int fs_op_mknod(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name,
+	const struct op_mode *m, struct op_entry *out)
+{
+	switch (m->mode & S_IFMT) {
+	case 0:
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
+		return make(fs, c, parent, name, m, NULL, out);
+	default:
+		return -EINVAL;
+	}
+}
+
+int fs_op_mkdir(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name,
+	const struct op_mode *m, struct op_entry *out)
+{
+	struct op_mode dir = *m;
+
+	dir.mode = S_IFDIR | (m->mode & 07777);
+	return make(fs, c, parent, name, &dir, NULL, out);
+}
+
+static int take_away(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name, int flags)
+{
+	struct effect e = {.kind = EFFECT_REMOVE, .node = {parent}, .nodes = 1, .unique = c->unique};
+	autoinode struct inode_use dir = {0};
+	int r = enter(fs, parent, name, &dir);
+
+	if (!r)
+		r = effect_begin(fs, &e);
+	if (r)
+		return r;
+	return (int)effect_end(fs, &e, unlinkat(dir.fd, name, flags) ? -errno : 0);
+}
+
+int fs_op_unlink(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name)
+{
+	return take_away(fs, c, parent, name, 0);
+}
+
+int fs_op_rmdir(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name)
+{
+	return take_away(fs, c, parent, name, AT_REMOVEDIR);
+}
+
+static int rename_name(const struct inode_use *from, const char *name, const struct inode_use *to,
+	const char *newname, uint32_t flags)
+{
+	int r = renameat2(from->fd, name, to->fd, newname, flags);
+
+	if (r && errno == ENOSYS && !flags)
+		r = renameat(from->fd, name, to->fd, newname);
+	return r ? -errno : 0;
+}
+
+int fs_op_rename(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name,
+	struct nodeid newparent, const char *newname, uint32_t flags)
+{
+	struct effect e = {
+		.kind = EFFECT_RENAME, .node = {parent, newparent}, .nodes = 2, .unique = c->unique};
+	autoinode struct inode_use from = {0};
+	autoinode struct inode_use to = {0};
+	int r = flags & ~RENAME_FLAGS ? -EINVAL : enter(fs, parent, name, &from);
+
+	if (!r)
+		r = enter(fs, newparent, newname, &to);
+	if (!r && flags & RENAME_WHITEOUT)
+		r = cred_caller(fs, c); /* the whiteout is a new inode */
+	if (!r)
+		r = effect_begin(fs, &e);
+	if (r)
+		return r;
+	return (int)effect_end(fs, &e, rename_name(&from, name, &to, newname, flags));
+}
+
+/*
+ * Without CAP_DAC_READ_SEARCH the kernel links a descriptor only by its name in /proc, which is followed
+ * once. That is no way for a symlink, where one step too many would leave the share.
+ */
+static int link_inode(const struct fs *fs, const struct inode_use *u, int dir, const char *name)
+{
+	char proc_name[16];
+
+	if (!linkat(u->fd, "", dir, name, AT_EMPTY_PATH))
+		return 0;
+	if ((errno != ENOENT && errno != EPERM) || u->inode->key.type == S_IFLNK ||
+		u->inode->key.type == S_IFDIR)
+		return -errno;
+	snprintf(proc_name, sizeof(proc_name), "%d", u->fd);
+	return linkat(fs->cfg.proc_self_fd, proc_name, dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
+}
+
+int fs_op_link(struct fs *fs, struct op_ctx *c, struct nodeid node, struct nodeid newparent,
+	const char *newname, struct op_entry *out)
+{
+	struct effect e = {.kind = EFFECT_CREATE, .node = {node, newparent}, .nodes = 2, .unique = c->unique};
+	autoinode struct inode_use u = {0};
+	autoinode struct inode_use dir = {0};
+	int r = enter(fs, newparent, newname, &dir);
+
+	if (!r)
+		r = inode_use(fs->inodes, node, &u);
+	if (!r)
+		r = effect_begin(fs, &e);
+	if (r)
+		return r;
+	r = (int)effect_end(fs, &e, link_inode(fs, &u, dir.fd, newname));
+	return r ? r : fs_lookup_at(fs, &dir, newname, out);
+}
+
+int fs_op_readlink(struct fs *fs, struct op_ctx *c, struct nodeid node, char *buf, size_t *len)
+{
+	autoinode struct inode_use u = {0};
+	int r = inode_use(fs->inodes, node, &u);
+	ssize_t n;
+
+	(void)c;
+	if (r)
+		return r;
+	if (u.inode->key.type != S_IFLNK)
+		return -EINVAL;
+	n = readlinkat(u.fd, "", buf, PATH_MAX - 1);
+	if (n < 0)
+		return -errno;
+	*len = (size_t)n;
+	return 0;
+}
