@@ -36,35 +36,43 @@ static struct mem_desc desc_of(const struct wire_region *r)
 		.gpa = {r->gpa}, .fva = {r->fva}, .size = r->size, .mmap_offset = r->mmap_offset};
 }
 
+/* One region more: *map is replaced. */
+static int add_region(struct mem_map **map, const struct wire_region *region, int fd, struct err *err)
+{
+	struct mem_desc desc = desc_of(region);
+	struct mem_map *more;
+	int r = mem_with(*map, &desc, fd, &more, err);
+
+	if (r)
+		return r;
+	mem_unref(*map);
+	*map = more;
+	return 0;
+}
+
 /* User-Mode Linux sends room for two regions whatever the count is: the count alone says what is there. */
 HANDLER(handle_set_mem_table)
 {
 	struct wire_regions head;
-	struct mem_map *map = mem_ref(d->no_memory);
+	struct mem_map *map;
 
 	(void)reply;
 	memcpy(&head, m->payload, sizeof(head));
-	if (head.count != m->nfds) {
-		mem_unref(map);
+	if (head.count != m->nfds)
 		return err_set(err, EPROTO, "%u regions with %u descriptors", head.count, m->nfds);
-	}
-	if (sizeof(head) + head.count * sizeof(struct wire_region) > m->header.size) {
-		mem_unref(map);
+	if (sizeof(head) + head.count * sizeof(struct wire_region) > m->header.size)
 		return err_set(err, EPROTO, "%u regions in %u bytes", head.count, m->header.size);
-	}
+	map = mem_ref(d->no_memory);
 	for (uint32_t i = 0; i < head.count; i++) {
 		struct wire_region region;
-		struct mem_map *more;
-		struct mem_desc desc;
 		int r;
 
 		memcpy(&region, m->payload + sizeof(head) + i * sizeof(region), sizeof(region));
-		desc = desc_of(&region);
-		r = mem_with(map, &desc, m->fds[i], &more, err);
-		mem_unref(map);
-		if (r)
+		r = add_region(&map, &region, m->fds[i], err);
+		if (r) {
+			mem_unref(map);
 			return err_prefix(err, r, "region %u", i);
-		map = more;
+		}
 	}
 	use_map(d, map);
 	return 0;
@@ -80,16 +88,17 @@ HANDLER(handle_get_max_mem_slots)
 HANDLER(handle_add_mem_reg)
 {
 	struct wire_one_region one;
-	struct mem_desc desc;
 	struct mem_map *map;
 	int r;
 
 	(void)reply;
 	memcpy(&one, m->payload, sizeof(one));
-	desc = desc_of(&one.region);
-	r = mem_with(d->mem, &desc, m->fds[0], &map, err);
-	if (r)
+	map = mem_ref(d->mem);
+	r = add_region(&map, &one.region, m->fds[0], err);
+	if (r) {
+		mem_unref(map);
 		return r;
+	}
 	use_map(d, map);
 	return 0;
 }
