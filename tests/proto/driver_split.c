@@ -14,11 +14,11 @@ static uint16_t *used_event(const struct drv_queue *q)
 	return &((struct vring_avail *)q->avail)->ring[q->cfg.size];
 }
 
-static uint16_t avail_event(const struct drv_queue *q)
+static uint16_t *avail_event(const struct drv_queue *q)
 {
 	struct vring_used *u = q->used;
 
-	return __atomic_load_n((uint16_t *)(void *)&u->ring[q->cfg.size], __ATOMIC_ACQUIRE);
+	return (uint16_t *)(void *)&u->ring[q->cfg.size];
 }
 
 void split_reset(struct drv_queue *q, uint32_t base)
@@ -28,6 +28,8 @@ void split_reset(struct drv_queue *q, uint32_t base)
 	q->avail_idx = q->kicked_idx = q->used_idx = (uint16_t)base;
 	*avail_idx(q) = q->avail_idx;
 	u->idx = q->used_idx;
+	if (q->cfg.event_idx) /* as the device that came this far left it */
+		*avail_event(q) = q->avail_idx;
 	split_no_call(q);
 }
 
@@ -87,7 +89,7 @@ bool split_kick_wanted(struct drv_queue *q)
 
 	q->kicked_idx = q->avail_idx;
 	if (q->cfg.event_idx)
-		return vring_need_event(avail_event(q), q->avail_idx, old);
+		return vring_need_event(__atomic_load_n(avail_event(q), __ATOMIC_ACQUIRE), q->avail_idx, old);
 	return !(__atomic_load_n(&u->flags, __ATOMIC_ACQUIRE) & VRING_USED_F_NO_NOTIFY);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct group {
 	struct vm_config cfg;
@@ -77,11 +78,6 @@ bool test_is_colofs(void)
 	return spawn_dialect() == SPAWN_COLOFS;
 }
 
-void test_limit(unsigned int seconds)
-{
-	alarm(seconds);
-}
-
 static int run_variant(const struct CMUnitTest *tests, size_t count, bool packed, bool indirect)
 {
 	char name[64];
@@ -106,7 +102,7 @@ int test_run(const struct CMUnitTest *tests, size_t count, unsigned int variants
 {
 	int failed = 0;
 
-	test_limit(60);
+	alarm(60);
 	group.cfg = cfg ? *cfg : (struct vm_config){0};
 	group.spawn = spawn ? *spawn : (struct spawn_config){0};
 	group.cfg.features = group.cfg.features ? group.cfg.features : VM_FEATURES;
@@ -120,22 +116,132 @@ int test_run(const struct CMUnitTest *tests, size_t count, unsigned int variants
 	return failed;
 }
 
-void test_vm_boot(struct vm *vm, const struct vm_config *cfg, const char *const *args)
-{
-	struct spawn_config spawn = {.args = args};
+static bool own_packed;
 
-	if (!vm_boot(vm, cfg ? cfg : &(struct vm_config){0}, &spawn))
+bool test_packed(void)
+{
+	return own_packed;
+}
+
+int test_own_begin(void **state)
+{
+	static struct vm vm;
+
+	vm_configure(&vm, &(struct vm_config){0});
+	*state = &vm;
+	return 0;
+}
+
+int test_own_finish(void **state)
+{
+	struct vm *vm = *state;
+
+	if (!vm_end(vm))
+		return 0;
+	fprintf(stderr, "end: %s\n", vm->err.text);
+	return -1;
+}
+
+int test_run_own(const struct CMUnitTest *tests, size_t count, unsigned int variants)
+{
+	int failed = 0;
+
+	alarm(60);
+	for (unsigned int v = TEST_SPLIT; v <= TEST_PACKED; v <<= 1) {
+		own_packed = v == TEST_PACKED;
+		if (!(v & variants) || (own_packed && !test_is_colofs()))
+			continue;
+		failed += _cmocka_run_group_tests(own_packed ? "packed" : "split", tests, count, NULL, NULL);
+	}
+	return failed;
+}
+
+static void must(struct vm *vm, int r)
+{
+	if (!r)
 		return;
-	spawn_show_log(&vm->daemon);
 	fprintf(stderr, "boot: %s\n", vm->err.text);
-	vm_end(vm);
+	spawn_show_log(&vm->daemon);
 	fail();
 }
 
-void test_vm_end(struct vm *vm)
+void test_boot_spawn(struct vm *vm, const struct vm_config *cfg, const struct spawn_config *spawn)
+{
+	struct vm_config c = cfg ? *cfg : (struct vm_config){0};
+
+	c.features = c.features ? c.features : VM_FEATURES;
+	if (own_packed)
+		c.features |= VU_BIT(VU_F_RING_PACKED);
+	must(vm, vm_boot(vm, &c, spawn));
+}
+
+void test_boot(struct vm *vm, const struct vm_config *cfg, const char *const *args)
+{
+	struct spawn_config spawn = {.args = args};
+
+	test_boot_spawn(vm, cfg, &spawn);
+}
+
+void test_come_back(struct vm *vm)
+{
+	must(vm, vm_connect(vm));
+	must(vm, vm_make_memory(vm));
+	must(vm, vm_make_queues(vm));
+	must(vm, vm_start(vm));
+	must(vm, vm_mount(vm));
+}
+
+void test_end(struct vm *vm)
 {
 	if (vm_end(vm))
 		fail_msg("end: %s", vm->err.text);
+}
+
+void raw_make(struct vm *vm, struct raw *r, int region)
+{
+	struct fuse_in_header h = {
+		.len = RAW_IN, .opcode = FUSE_GETATTR, .unique = 77, .nodeid = FUSE_ROOT_ID};
+	uint8_t *p = region < 0 ? gm_alloc(&vm->gm, 8192, 4096)
+				: gm_alloc_at(&vm->gm, (unsigned int)region, 8192, 4096);
+
+	assert_non_null(p);
+	memset(p, 0, 8192);
+	memcpy(p, &h, sizeof(h));
+	*r = (struct raw){.in = p, .out = p + 4096, .nin = 1, .nout = 1};
+	r->seg[0] = (struct drv_seg){gm_gpa(&vm->gm, r->in), RAW_IN};
+	r->seg[1] = (struct drv_seg){gm_gpa(&vm->gm, r->out), RAW_OUT};
+}
+
+ssize_t raw_send(struct vm *vm, unsigned int i, struct raw *r, int timeout_ms)
+{
+	struct drv_queue *q = &vm->queue[i];
+	uint32_t written;
+	void *cookie;
+	int n;
+
+	OK(drv_add(q, r->seg, r->nin, r->nout, NULL, r));
+	drv_kick(q);
+	if (!drv_wait(q, timeout_ms))
+		return -ETIMEDOUT;
+	n = drv_get(q, &cookie, &written);
+	return n == 1 && cookie == r ? (ssize_t)written : -EPROTO;
+}
+
+void raw_expect_reply(struct vm *vm, unsigned int i, struct raw *r)
+{
+	struct fuse_attr_out a;
+	struct fuse_out_header h;
+	struct stat st;
+
+	memset(r->out, 0xee, RAW_OUT);
+	LEN(raw_send(vm, i, r, 5000), RAW_OUT);
+	memcpy(&h, r->out, sizeof(h));
+	memcpy(&a, r->out + sizeof(h), sizeof(a));
+	assert_int_equal(h.len, RAW_OUT);
+	assert_int_equal(h.error, 0);
+	assert_int_equal(h.unique, 77);
+	assert_int_equal(fstat(vm->daemon.share, &st), 0);
+	assert_int_equal(a.attr.ino, st.st_ino);
 }
 
 void test_expect(ssize_t got, ssize_t want, const char *what, const char *file, int line)

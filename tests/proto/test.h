@@ -55,14 +55,44 @@ int test_finish(void **state);
 #f, f, test_begin, test_finish, NULL \
 	}
 
-/* The whole program gets so many seconds. To be called first by a main() that does not use test_run(). */
-void test_limit(unsigned int seconds);
-
-/* Boots a vm of the test's own; fails the test if that fails. test_vm_end() fails it if the daemon did not
- * live well. */
-void test_vm_boot(struct vm *vm, const struct vm_config *cfg, const char *const *args);
-void test_vm_end(struct vm *vm);
+/*
+ * Tests that boot themselves: *state is an empty struct vm, which ends with the test. The group runs once for
+ * each kind of ring among @variants; test_packed() tells which it is. Returns the number of failures.
+ */
+int test_run_own(const struct CMUnitTest *tests, size_t count, unsigned int variants);
+#define TEST_RUN_OWN(tests, variants) test_run_own(tests, ARRAY_LEN(tests), variants)
+int test_own_begin(void **state);
+int test_own_finish(void **state);
+#define TEST_OWN(f)                                          \
+	{                                                    \
+#f, f, test_own_begin, test_own_finish, NULL \
+	}
+bool test_packed(void);
 bool test_is_colofs(void);
+
+/* Boots the test's vm, with the group's kind of ring, or fails the test. Either may be NULL. */
+void test_boot(struct vm *vm, const struct vm_config *cfg, const char *const *args);
+void test_boot_spawn(struct vm *vm, const struct vm_config *cfg, const struct spawn_config *spawn);
+/* A front-end comes to the daemon that runs already: all steps but the daemon's. */
+void test_come_back(struct vm *vm);
+/* Ends and fails the test if the daemon did not live well. */
+void test_end(struct vm *vm);
+
+/* A GETATTR of the root in pieces of the caller's choice, in guest memory that is otherwise unused. */
+struct raw {
+	uint8_t *in;  /* header and arguments, RAW_IN bytes */
+	uint8_t *out; /* room for the reply, RAW_OUT bytes; one page */
+	struct drv_seg seg[16];
+	unsigned int nin, nout;
+};
+#define RAW_IN	(sizeof(struct fuse_in_header) + sizeof(struct fuse_getattr_in))
+#define RAW_OUT (sizeof(struct fuse_out_header) + sizeof(struct fuse_attr_out))
+/* In region @region of guest memory, -1: any. One piece either way. */
+void raw_make(struct vm *vm, struct raw *r, int region);
+/* Sends it on queue @i and waits: the bytes that the device says it wrote, or -ETIMEDOUT, -EPROTO. */
+ssize_t raw_send(struct vm *vm, unsigned int i, struct raw *r, int timeout_ms);
+/* It came back as a whole and right reply. */
+void raw_expect_reply(struct vm *vm, unsigned int i, struct raw *r);
 
 /* Asserts on what the fc_, fe_ and vm_ functions return: success, a certain error, a certain length. */
 #define OK(expr)       test_expect((expr), 0, #expr, __FILE__, __LINE__)

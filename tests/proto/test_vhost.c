@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* vhost-user messages about the device and its queues' lives. Memory and logs: test_memory.c. */
+#include "test.h"
+
+#include <sys/eventfd.h>
+#include <sys/file.h>
+
+static void getattr_root(struct vm *vm, unsigned int i)
+{
+	struct fuse_attr_out a;
+
+	OK(fc_getattr(&vm->client[i], FUSE_ROOT_ID, 0, &a));
+}
+
+static void features_offered(void **state)
+{
+	struct vm *vm = *state;
+	static const unsigned int feature[] = {VU_F_LOG_ALL, VU_F_INDIRECT_DESC, VU_F_EVENT_IDX,
+		VU_F_PROTOCOL_FEATURES, VU_F_VERSION_1, VU_F_RING_PACKED};
+	static const unsigned int protocol[] = {VU_P_MQ, VU_P_LOG_SHMFD, VU_P_REPLY_ACK, VU_P_BACKEND_REQ,
+		VU_P_CONFIG, VU_P_BACKEND_SEND_FD, VU_P_RESET_DEVICE, VU_P_CONFIGURE_MEM_SLOTS, VU_P_STATUS};
+	uint64_t slots;
+
+	test_boot(vm, NULL, NULL);
+	for (unsigned int i = 0; i < ARRAY_LEN(feature); i++)
+		assert_true(vm->fe.offered & VU_BIT(feature[i]));
+	for (unsigned int i = 0; i < ARRAY_LEN(protocol); i++)
+		assert_true(vm->fe.protocol_offered & VU_BIT(protocol[i]));
+	OK(fe_ask_u64(&vm->fe, VU_GET_MAX_MEM_SLOTS, &slots));
+	assert_true(slots >= 32);
+	OK(fe_set_backend_req(&vm->fe));
+	getattr_root(vm, 1);
+}
+
+/* User-Mode Linux reads the space from its beginning, with growing sizes. */
+static void config_space(void **state)
+{
+	struct vm *vm = *state;
+	uint8_t whole[VU_FS_CONFIG_SIZE], part[VU_CONFIG_MAX];
+	uint32_t queues;
+
+	test_boot(vm, NULL, (const char *const[]){"--queues=3", NULL});
+	OK(fe_get_config(&vm->fe, 0, sizeof(whole), whole));
+	assert_string_equal((char *)whole, "proto");
+	memcpy(&queues, whole + VU_FS_TAG, sizeof(queues));
+	assert_int_equal(queues, 3);
+	for (uint32_t n = 1; n <= sizeof(whole); n++) {
+		OK(fe_get_config(&vm->fe, 0, n, part));
+		assert_memory_equal(part, whole, n);
+	}
+	OK(fe_get_config(&vm->fe, VU_FS_TAG, 4, part));
+	assert_memory_equal(part, &queues, 4);
+	fe_get_config(&vm->fe, 200, VU_CONFIG_MAX, part); /* beyond the end: refused or zero, but answered */
+	getattr_root(vm, 1);
+}
+
+static void queue_number(void **state)
+{
+	static const struct vm_config cfg = {.queues = 5, .memory = 64 << 20, .client = {.max_data = 65536}};
+	struct vm *vm = *state;
+	uint64_t n;
+
+	test_boot(vm, &cfg, (const char *const[]){"--queues=5", NULL});
+	OK(fe_ask_u64(&vm->fe, VU_GET_QUEUE_NUM, &n));
+	assert_int_equal(n, 6);
+	for (unsigned int i = 1; i < vm->queues; i++)
+		getattr_root(vm, i);
+}
+
+/* Every message that may ask for an answer gets one (fe_tell waits for it), and none without REPLY_ACK. */
+static void without_reply_ack(void **state)
+{
+	static const struct vm_config cfg = {.protocol = VU_BIT(VU_P_MQ) | VU_BIT(VU_P_CONFIGURE_MEM_SLOTS)};
+	struct vm *vm = *state;
+	uint32_t base;
+
+	test_boot(vm, &cfg, NULL);
+	assert_false(vm->fe.ack);
+	getattr_root(vm, 1);
+	OK(vm_stop_queue(vm, 1, &base));
+	OK(vm_start_queue(vm, 1, base));
+	getattr_root(vm, 1);
+}
+
+/* A front-end without protocol features: rings are enabled from the start. */
+static void without_protocol_features(void **state)
+{
+	static const struct vm_config cfg = {.features = VU_BIT(VU_F_VERSION_1)};
+	struct vm *vm = *state;
+
+	test_boot(vm, &cfg, NULL);
+	assert_int_equal(vm->fe.protocol, 0);
+	getattr_root(vm, 1);
+}
+
+static uint32_t base_after(uint32_t n, uint32_t size)
+{
+	uint32_t pos = n % size, wrap = n / size % 2 ? 0 : 1;
+
+	if (!test_packed())
+		return n & 0xffff;
+	return (pos | wrap << 15) * 0x10001u;
+}
+
+/* Stop tells where the ring is, and a start from there goes on, across every wrap of a small ring. */
+static void stop_and_start(void **state)
+{
+	static const struct vm_config cfg = {.size = 8, .client = {.indirect = true, .max_data = 4096}};
+	struct vm *vm = *state;
+	uint32_t base, done = 1; /* FUSE_INIT */
+
+	test_boot(vm, &cfg, NULL);
+	for (unsigned int round = 0; round < 12; round++) {
+		for (unsigned int i = 0; i < round % 5; i++, done++)
+			getattr_root(vm, 1);
+		OK(vm_stop_queue(vm, 1, &base));
+		assert_int_equal(base, base_after(done, cfg.size));
+		OK(vm_start_queue(vm, 1, base));
+	}
+	getattr_root(vm, 1);
+}
+
+/* Split rings start from any index; the highest wraps to 0 soon. */
+static void start_from_any_index(void **state)
+{
+	static const struct vm_config cfg = {.base = 65530, .size = 64, .client = {.max_data = 4096}};
+	struct vm *vm = *state;
+	uint32_t base;
+
+	if (test_packed())
+		skip();
+	test_boot(vm, &cfg, NULL);
+	for (unsigned int i = 0; i < 100; i++)
+		getattr_root(vm, 1);
+	OK(vm_stop_queue(vm, 1, &base));
+	assert_int_equal(base, (65530 + 101) & 0xffff);
+}
+
+/* When GET_VRING_BASE has answered nothing is in flight: what was taken is done, the rest waits for a start.
+ */
+static void stop_quiesces(void **state)
+{
+	static uint8_t buf[8 << 20];
+	static const struct vm_config cfg = {.client = {.depth = 8, .indirect = true}};
+	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0644};
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_write_in write[8];
+	struct fc_created cr;
+	struct fc_op op[8];
+	uint32_t base, taken, served;
+
+	test_boot(vm, &cfg, NULL);
+	OK(fc_create(c, FUSE_ROOT_ID, "f", &in, &cr));
+	test_pattern(buf, sizeof(buf), 3);
+	for (unsigned int i = 0; i < 8; i++) {
+		struct fc_file f = {cr.entry.nodeid, cr.open.fh};
+
+		fc_op_write(&op[i], &write[i], f, 1 << 20, (uint64_t)i << 20);
+		op[i].data = buf + ((size_t)i << 20);
+		OK(fc_start(c, &op[i]));
+	}
+	OK(vm_stop_queue(vm, 1, &base));
+	taken = (test_packed() ? base & 0x7fff : base) - 2;
+	for (served = 0; fc_reap(c, NULL, 0) > 0;)
+		served++;
+	assert_int_equal(served, taken);
+	LEN(fc_reap(c, NULL, 30), 0);
+	OK(vm_start_queue(vm, 1, base));
+	OK(fc_drain(c));
+	for (unsigned int i = 0; i < 8; i++)
+		LEN(fc_wait(c, &op[i]), sizeof(struct fuse_write_out));
+	host_expect_file(vm->daemon.share, "f", buf, sizeof(buf));
+}
+
+/* A request that waits for ever must not hold up the stop. */
+static void stop_ends_waits(void **state)
+{
+	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0644};
+	struct fuse_lk_in lk = {.owner = 1, .lk = {.end = FC_OFFSET_MAX, .type = F_WRLCK}};
+	struct vm *vm = *state;
+	autofd int fd = -1;
+	struct fc_created cr;
+	struct fc_op op;
+	uint32_t base;
+
+	test_boot(vm, NULL, NULL);
+	OK(fc_create(&vm->client[1], FUSE_ROOT_ID, "f", &in, &cr));
+	fd = openat(vm->daemon.share, "f", O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	lk.fh = cr.open.fh;
+	lk.lk_flags = FUSE_LK_FLOCK;
+	OK(fc_setlkw_start(&vm->client[1], cr.entry.nodeid, &lk, &op));
+	LEN(fc_reap(&vm->client[1], NULL, 30), 0);
+	OK(vm_stop_queue(vm, 1, &base));
+	LEN(fc_reap(&vm->client[1], NULL, 100), 1);
+	assert_true(op.error == -EINTR || op.error == -EAGAIN);
+	OK(vm_start_queue(vm, 1, base));
+	getattr_root(vm, 1);
+}
+
+static void disable_and_enable(void **state)
+{
+	struct vm *vm = *state;
+	struct raw r;
+
+	test_boot(vm, NULL, NULL);
+	raw_make(vm, &r, -1);
+	OK(fe_set_vring(&vm->fe, VU_SET_VRING_ENABLE, 1, 0));
+	ERR(raw_send(vm, 1, &r, 50), ETIMEDOUT);
+	OK(fe_set_vring(&vm->fe, VU_SET_VRING_ENABLE, 1, 1));
+	LEN(drv_wait(&vm->queue[1], 5000), 1);
+}
+
+static void comes_back(void **state)
+{
+	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0644};
+	struct fuse_lk_in lk = {.owner = 1, .lk = {.end = FC_OFFSET_MAX, .type = F_WRLCK}};
+	struct vm *vm = *state;
+	autofd int fd = -1;
+	struct fuse_attr_out a;
+	struct fc_created cr;
+	unsigned int fds = 0;
+
+	test_boot(vm, NULL, NULL);
+	for (unsigned int round = 0; round < 5; round++) {
+		OK(fc_create(&vm->client[1], FUSE_ROOT_ID, "f", &in, &cr));
+		lk.fh = cr.open.fh;
+		lk.lk_flags = FUSE_LK_FLOCK;
+		OK(fc_setlk(&vm->client[1], cr.entry.nodeid, &lk));
+		vm_disconnect(vm);
+		test_come_back(vm);
+		assert_true(fc_getattr(&vm->client[1], cr.entry.nodeid, 0, &a) < 0);
+		if (round == 0)
+			fds = test_server_fds(vm);
+	}
+	fd = openat(vm->daemon.share, "f", O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_true(test_server_fds(vm) <= fds);
+}
+
+/* A front-end that goes with requests in flight, and without a word to the queues. */
+static void goes_in_the_middle(void **state)
+{
+	struct vm *vm = *state;
+
+	test_boot(vm, NULL, NULL);
+	for (unsigned int round = 0; round < 3; round++) {
+		struct fuse_getattr_in in = {0};
+		struct fc_op op[8];
+
+		for (unsigned int i = 0; i < 8; i++) {
+			op[i] = (struct fc_op){.opcode = FUSE_GETATTR, .node = FUSE_ROOT_ID, .nargs = 1};
+			op[i].arg[0] = (struct iovec){&in, sizeof(in)};
+			op[i].reply_len = sizeof(struct fuse_attr_out);
+			OK(fc_start(&vm->client[1], &op[i]));
+		}
+		vm_disconnect(vm);
+		test_come_back(vm);
+		getattr_root(vm, 1);
+	}
+}
+
+static void set_up_again(struct vm *vm)
+{
+	OK(fe_set_features(&vm->fe, vm->fe.features));
+	for (unsigned int i = 0; i < vm->queues; i++) {
+		drv_reset(&vm->queue[i], vm->queue[i].cfg.base);
+		OK(vm_start_queue(vm, i, vm->queue[i].cfg.base));
+	}
+	OK(vm_mount(vm));
+	getattr_root(vm, 1);
+}
+
+static void reset_device(void **state)
+{
+	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0644};
+	struct vm *vm = *state;
+	struct fuse_attr_out a;
+	struct fc_created cr;
+	uint64_t status = 1;
+	struct raw r;
+
+	test_boot(vm, NULL, NULL);
+	OK(fc_create(&vm->client[1], FUSE_ROOT_ID, "f", &in, &cr));
+	OK(fe_tell(&vm->fe, VU_RESET_DEVICE, NULL, 0, -1));
+	raw_make(vm, &r, -1);
+	ERR(raw_send(vm, 1, &r, 30), ETIMEDOUT);
+	OK(fe_ask_u64(&vm->fe, VU_GET_STATUS, &status));
+	assert_int_equal(status, 0);
+	set_up_again(vm);
+	assert_true(fc_getattr(&vm->client[1], cr.entry.nodeid, cr.open.fh, &a) < 0);
+}
+
+static void status_is_kept(void **state)
+{
+	struct vm *vm = *state;
+	uint64_t status;
+
+	test_boot(vm, NULL, NULL);
+	OK(fe_ask_u64(&vm->fe, VU_GET_STATUS, &status));
+	assert_int_equal(status, VU_STATUS_DRIVER_OK);
+	OK(fe_tell_u64(&vm->fe, VU_SET_STATUS, 3));
+	OK(fe_ask_u64(&vm->fe, VU_GET_STATUS, &status));
+	assert_int_equal(status, 3);
+	getattr_root(vm, 1);
+}
+
+/* Other descriptors for calls and kicks while the queue runs; none at all means that each side looks by
+ * itself. */
+static void other_descriptors(void **state)
+{
+	struct vm *vm = *state;
+	struct drv_queue *q = &vm->queue[1];
+	struct raw r;
+	uint32_t base;
+
+	test_boot(vm, NULL, NULL);
+	raw_make(vm, &r, -1);
+	for (unsigned int i = 0; i < 3; i++) {
+		close(q->call);
+		q->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		OK(fe_set_vring_fd(&vm->fe, VU_SET_VRING_CALL, 1, q->call));
+		raw_expect_reply(vm, 1, &r);
+	}
+	OK(vm_stop_queue(vm, 1, &base));
+	OK(vm_start_queue(vm, 1, base));
+	OK(fe_set_vring_fd(&vm->fe, VU_SET_VRING_KICK, 1, -1));
+	raw_expect_reply(vm, 1, &r);
+	OK(fe_set_vring_fd(&vm->fe, VU_SET_VRING_CALL, 1, -1));
+	OK(drv_add(q, r.seg, r.nin, r.nout, NULL, &r));
+	for (int64_t end = test_ms() + 2000; !drv_want_call(q) && test_ms() < end;)
+		usleep(1000);
+	assert_true(drv_want_call(q));
+}
+
+static void listening_fd(void **state)
+{
+	static const struct spawn_config spawn = {.socket = SPAWN_LISTENING_FD};
+	struct vm *vm = *state;
+
+	test_boot_spawn(vm, NULL, &spawn);
+	getattr_root(vm, 1);
+	vm_disconnect(vm);
+	test_come_back(vm);
+	getattr_root(vm, 1);
+}
+
+static void connected_fd(void **state)
+{
+	static const struct spawn_config spawn = {.socket = SPAWN_CONNECTED_FD};
+	struct vm *vm = *state;
+	int status;
+
+	test_boot_spawn(vm, NULL, &spawn);
+	getattr_root(vm, 1);
+	vm_disconnect(vm);
+	OK(spawn_wait(&vm->daemon, 5000, &status));
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST_OWN(features_offered),
+		TEST_OWN(config_space),
+		TEST_OWN(queue_number),
+		TEST_OWN(without_reply_ack),
+		TEST_OWN(without_protocol_features),
+		TEST_OWN(stop_and_start),
+		TEST_OWN(start_from_any_index),
+		TEST_OWN(stop_quiesces),
+		TEST_OWN(stop_ends_waits),
+		TEST_OWN(disable_and_enable),
+		TEST_OWN(comes_back),
+		TEST_OWN(goes_in_the_middle),
+		TEST_OWN(reset_device),
+		TEST_OWN(status_is_kept),
+		TEST_OWN(other_descriptors),
+		TEST_OWN(listening_fd),
+		TEST_OWN(connected_fd),
+	};
+
+	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_PACKED);
+}
