@@ -154,6 +154,16 @@ static uint64_t common_flags(config *c, uint64_t guest)
 	return common;
 }
 
+/* What the options insist on and the guest lacks, NULL if nothing. */
+static const char *lacking(config *c, const struct op_features *f)
+{
+	if (c->posix_acl_required && !f->posix_acl)
+		return "POSIX ACLs";
+	if (c->security_label_required && !f->security_ctx)
+		return "security labels";
+	return NULL;
+}
+
 static struct op_features features_of(uint64_t common)
 {
 	struct op_features f = {0};
@@ -246,6 +256,7 @@ ssize_t fuse_do_init(struct fuse_req *rq)
 	const struct fuse_init_in *in = rq->in; /* its first 16 bytes */
 	struct fuse_session *s = rq->s;
 	struct op_features features;
+	const char *lacks;
 	int r;
 
 	init_end_session(s); /* the guest was reset and said no DESTROY */
@@ -259,6 +270,11 @@ ssize_t fuse_do_init(struct fuse_req *rq)
 	s->conn->minor = MIN(in->minor, FUSE_MINOR);
 	s->conn->flags = common_flags(&s->cfg, guest_flags(rq, in));
 	features = features_of(s->conn->flags);
+	lacks = lacking(&s->cfg, &features);
+	if (lacks) {
+		log_limited("fuse: the guest has no %s, which the options ask for", lacks);
+		return -EOPNOTSUPP;
+	}
 	r = s->ops->init(s->fs, &features);
 	if (r)
 		return r;

@@ -31,13 +31,14 @@ struct fuse_session_config {
 	bool readdirplus;	 /* offer READDIRPLUS; default on */
 	bool announce_submounts; /* SUBMOUNTS */
 	bool posix_locks, flock_locks;
-	bool xattr;		/* else the xattr family answers ENOSYS */
-	bool posix_acl;		/* POSIX_ACL, DONT_MASK */
-	bool security_label;	/* SECURITY_CTX */
-	bool killpriv_v2;	/* HANDLE_KILLPRIV_V2 */
-	bool readonly;		/* every changing request answers EROFS */
-	bool zero_message_open; /* design decision 4 */
-	uint32_t max_write;	/* bytes, default 1 MiB; MAX_PAGES follows from it */
+	bool xattr;					  /* else the xattr family answers ENOSYS */
+	bool posix_acl;					  /* POSIX_ACL, DONT_MASK */
+	bool security_label;				  /* SECURITY_CTX */
+	bool posix_acl_required, security_label_required; /* a guest that lacks it is refused at INIT */
+	bool killpriv_v2;				  /* HANDLE_KILLPRIV_V2 */
+	bool readonly;					  /* every changing request answers EROFS */
+	bool zero_message_open;				  /* design decision 4 */
+	uint32_t max_write; /* bytes, default 1 MiB; MAX_PAGES follows from it */
 };
 
 struct fuse_session;
