@@ -235,5 +235,10 @@ void help_print_bash(FILE *out)
 
 void help_print_capabilities(FILE *out)
 {
-	fputs("{\n  \"type\": \"fs\",\n  \"features\": [\n    \"separate-options\"\n  ]\n}\n", out);
+	fputs("{\n  \"type\": \"fs\",\n  \"features\": [\n"
+	      "    \"posix-acl-negotiation-mode\",\n"
+	      "    \"security-label-negotiation-mode\",\n"
+	      "    \"separate-options\"\n"
+	      "  ]\n}\n",
+		out);
 }

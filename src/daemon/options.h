@@ -33,7 +33,8 @@ struct options {
 	struct fuse_session_config fuse;
 	struct fs_config fs; /* without its descriptors and change_creds */
 	struct vhost_config vhost;
-	char **texts; /* copies of -o lists, into which strings above may point */
+	const char *remark; /* a warning for the log, NULL if there is nothing to say */
+	char **texts;	    /* copies of -o lists, into which strings above may point */
 	unsigned int ntexts;
 };
 

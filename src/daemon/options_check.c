@@ -61,8 +61,12 @@ static void derive_fuse(struct options *o)
 	o->fuse.max_write = MAX_WRITE;
 	o->fuse.posix_acl = o->posix_acl != OPTIONS_OFFER_NEVER;
 	o->fuse.security_label = o->security_label != OPTIONS_OFFER_NEVER;
+	o->fuse.posix_acl_required = o->posix_acl == OPTIONS_OFFER_ALWAYS;
+	o->fuse.security_label_required = o->security_label == OPTIONS_OFFER_ALWAYS;
 	o->fuse.xattr |= o->fuse.posix_acl || o->fuse.security_label;
 	o->fuse.readonly = o->sandbox.readonly;
+	if (o->fuse.writeback && (o->fuse.cache == FUSE_CACHE_NEVER || o->fuse.cache == FUSE_CACHE_METADATA))
+		o->remark = "--writeback has no effect with --cache=never or metadata, which cache no data";
 	if (o->fuse.zero_message_open && on_locks(o)) {
 		o->fuse.posix_locks = false;
 		o->fuse.flock_locks = false;

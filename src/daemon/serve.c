@@ -70,7 +70,7 @@ static const struct vhost_ops device_ops = {
 
 static int make_segment(struct serve *s, struct err *err)
 {
-	struct segment_plan plan[SEGMENT_SECTIONS] = {};
+	struct segment_plan plan[SEGMENT_SECTIONS] = {0};
 
 	plan[SEGMENT_CONN] = fuse_session_plan();
 	fs_plan(&s->cfg.fs, plan);
@@ -169,7 +169,7 @@ static int welcome(struct serve *s, struct err *err)
 /* Serves what came on the connection. Returns false once the front-end is gone. */
 static bool serve_message(struct serve *s)
 {
-	struct err why = {};
+	struct err why = {0};
 	int r = vhost_device_serve(s->device, &why);
 
 	if (r > 0)

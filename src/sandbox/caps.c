@@ -113,17 +113,12 @@ static int check_added(const struct sandbox_config *cfg, struct err *err)
 	return 0;
 }
 
-int caps_reduce(const struct sandbox_config *cfg, struct err *err)
+static int keep_only(uint64_t want, struct err *err)
 {
-	uint64_t want = wanted(cfg);
 	uint64_t have = 0;
 	bool bounds;
 	int r;
 
-	capng_get_caps_process();
-	r = check_added(cfg, err);
-	if (r)
-		return r;
 	for (unsigned int cap = 0; cap < 64; cap++)
 		if ((want & BIT(cap)) && permitted(cap))
 			have |= BIT(cap);
@@ -138,4 +133,19 @@ int caps_reduce(const struct sandbox_config *cfg, struct err *err)
 		return err_set(err, EPERM, "capabilities cannot be reduced (step %d)", r);
 	log_debug("capabilities kept: %#llx", (unsigned long long)have);
 	return 0;
+}
+
+int caps_reduce(const struct sandbox_config *cfg, struct err *err)
+{
+	int r;
+
+	capng_get_caps_process();
+	r = check_added(cfg, err);
+	return r ? r : keep_only(wanted(cfg), err);
+}
+
+int caps_reduce_parent(struct err *err)
+{
+	capng_get_caps_process();
+	return keep_only(BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER), err);
 }

@@ -14,4 +14,7 @@ bool caps_will_keep(const struct sandbox_config *cfg, unsigned int cap);
 /* Gives up all others, for good. 0 or -errno with @err. */
 int caps_reduce(const struct sandbox_config *cfg, struct err *err);
 
+/* Likewise all but what the waiting parent needs, which is to remove files. */
+int caps_reduce_parent(struct err *err);
+
 #endif

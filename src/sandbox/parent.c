@@ -8,6 +8,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "sandbox/caps.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -91,6 +92,19 @@ __attribute__((noreturn)) static void end_alike(int status)
 	exit(128 + WTERMSIG(status));
 }
 
+__attribute__((noreturn)) static void be_parent(pid_t child, int words, const struct sandbox_parent *parent)
+{
+	struct err err;
+	int status;
+
+	if (caps_reduce_parent(&err) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		log_warn("the waiting process keeps its privileges");
+	status = wait_for(child, words, parent);
+	if (parent->end)
+		parent->end(parent->arg);
+	end_alike(status);
+}
+
 /* The kernel tells the child of its parent's death from now on; @parent tells of one that came before. */
 static int die_with_parent(int parent, struct err *err)
 {
@@ -120,13 +134,8 @@ int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err)
 		return err_sys(err, errno, "fork failed");
 	}
 	if (child) {
-		int status;
-
 		close(pipe[1]);
-		status = wait_for(child, pipe[0], &cfg->parent);
-		if (cfg->parent.end)
-			cfg->parent.end(cfg->parent.arg);
-		end_alike(status);
+		be_parent(child, pipe[0], &cfg->parent);
 	}
 	close(pipe[0]);
 	*told = pipe[1];

@@ -56,6 +56,7 @@ SYSCALL(fcntl, "vhost: descriptors that arrive; fs/lock: open file description l
 SYSCALL(ftruncate, "fs/attr: SETATTR; vhost: in-flight regions")
 SYSCALL(fstat, "vhost, virtio/mem: size of what is to be mapped")
 SYSCALL(fstatfs, "virtio/mem: page size; fs/attr: STATFS")
+SYSCALL(dup3, "daemon/detach: standard streams")
 SYSCALL_FAILS(socket, EACCES, "libc: syslog tries to connect again, which cannot be done from inside")
 SYSCALL_FAILS(connect, EACCES, "libc: as socket")
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the daemon has outside of its sandbox: the socket's file, the pid file, the service manager, the
+ * terminal. All of it belongs to the process that was there first; with a sandbox that is the waiting parent.
+ */
+#ifndef DAEMON_OUTSIDE_H
+#define DAEMON_OUTSIDE_H
+
+#include "daemon/detach.h"
+#include "daemon/options.h"
+
+#include <limits.h>
+
+struct outside {
+	const char *socket_path;     /* NULL: the socket was inherited */
+	char pid_path[PATH_MAX + 8]; /* "": no pid file */
+	int socket;		     /* listening or connected */
+	int pid_file, notify;	     /* -1: none */
+	struct detach detach;
+};
+
+/* Words that the process in the sandbox has for its parent. */
+#define OUTSIDE_READY	 'R'
+#define OUTSIDE_STOPPING 'S'
+
+/* Looks at everything that the options name, and makes nothing. 0 or -errno with @err. */
+int outside_check(const struct options *o, struct err *err);
+/* Goes to the background if asked to, and makes socket and pid file. 0 or -errno with @err, and nothing is
+ * left. */
+int outside_make(struct outside *out, const struct options *o, struct err *err);
+
+/* struct sandbox_parent's functions; @arg is the struct outside. */
+void outside_told(void *arg, char word);
+void outside_remove(void *arg);
+
+/* In the child: all of it is the parent's now, but for the socket itself. */
+void outside_leave(struct outside *out);
+
+#endif
