@@ -259,12 +259,12 @@ int fe_set_log(struct frontend *fe, int fd, uint64_t size, uint64_t offset)
 {
 	struct vu_header h = {VU_SET_LOG_BASE, VU_VERSION, sizeof(struct vu_log)};
 	struct vu_log l = {.size = size, .offset = offset};
-	uint64_t answer = 0;
+	uint64_t answer[8];
 	uint32_t len = sizeof(answer);
 	int r = fe_send(fe, &h, &l, &fd, 1);
 
 	/* With LOG_SHMFD there is an answer always; back-ends differ in what it holds. */
-	return r ? r : fe_receive(fe, VU_SET_LOG_BASE, &answer, &len, NULL);
+	return r ? r : fe_receive(fe, VU_SET_LOG_BASE, answer, &len, NULL);
 }
 
 int fe_set_vring(struct frontend *fe, uint32_t request, uint32_t index, uint32_t num)
