@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a locked process can still do, each asked of a child. Entering namespaces is tested in tests/cli. */
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "sandbox/caps.h"
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define LOCK_FAILED 99
+
+/* Runs @body in a child that is locked with @cfg. Returns waitpid()'s status. */
+static int run_locked(const struct sandbox_config *cfg, int (*body)(void))
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child) {
+		struct err err;
+
+		alarm(10);
+		signal(SIGSYS, SIG_DFL); /* cmocka's handler would go on in the child */
+		if (sandbox_lock(cfg, &err))
+			_exit(LOCK_FAILED);
+		_exit(body());
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
+static int locked(enum sandbox_seccomp seccomp, int (*body)(void))
+{
+	const struct sandbox_config cfg = {.seccomp = seccomp};
+
+	return run_locked(&cfg, body);
+}
+
+static void *thread(void *arg)
+{
+	*(int *)arg = (int)syscall(SYS_unshare, CLONE_FS);
+	return NULL;
+}
+
+static int what_is_needed(void)
+{
+	autofd int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	pthread_t t;
+	int r = 1;
+
+	if (file < 0 || pthread_create(&t, NULL, thread, &r) || pthread_join(t, NULL) || r)
+		return 1;
+	if (syscall(SYS_clone3, NULL, 0) != -1 || errno != ENOSYS)
+		return 2;
+	if (socket(AF_UNIX, SOCK_STREAM, 0) != -1 || errno != EACCES)
+		return 3;
+	if (ioctl(file, FS_IOC_GETFLAGS, &r) != -1 || (errno != ENOTTY && errno != EPERM))
+		return 4;
+	return 0;
+}
+
+static int call_execve(void)
+{
+	execl("/bin/true", "true", (char *)NULL);
+	return 0;
+}
+
+static int call_fork(void)
+{
+	return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) < 0;
+}
+
+static int call_mount_namespace(void)
+{
+	return (int)syscall(SYS_unshare, CLONE_NEWNS);
+}
+
+static int call_fs_and_more(void)
+{
+	return (int)syscall(SYS_unshare, CLONE_FS | CLONE_NEWUSER);
+}
+
+static int call_ptrace(void)
+{
+	return (int)syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+
+static int call_other_ioctl(void)
+{
+	return ioctl(0, TCGETS, 0);
+}
+
+static int call_mount(void)
+{
+	return (int)syscall(SYS_mount, "none", "/", "tmpfs", 0, NULL);
+}
+
+static int call_chroot(void)
+{
+	return (int)syscall(SYS_chroot, "/");
+}
+
+static int call_kill(void)
+{
+	return (int)syscall(SYS_kill, getppid(), 0);
+}
+
+static void test_needed(void **state)
+{
+	(void)state;
+	assert_int_equal(locked(SANDBOX_SECCOMP_KILL, what_is_needed), 0);
+	assert_int_equal(locked(SANDBOX_SECCOMP_TRAP, what_is_needed), 0);
+}
+
+static void test_not_needed(void **state)
+{
+	static int (*const calls[])(void) = {
+		call_execve,
+		call_fork,
+		call_mount_namespace,
+		call_fs_and_more,
+		call_ptrace,
+		call_other_ioctl,
+		call_mount,
+		call_chroot,
+		call_kill,
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_LEN(calls); i++) {
+		int kill = locked(SANDBOX_SECCOMP_KILL, calls[i]);
+		int trap = locked(SANDBOX_SECCOMP_TRAP, calls[i]);
+
+		if (!WIFSIGNALED(kill) || WTERMSIG(kill) != SIGSYS)
+			fail_msg("call %u ended with status %#x", i, (unsigned int)kill);
+		if (!WIFSIGNALED(trap) || WTERMSIG(trap) != SIGSYS)
+			fail_msg("call %u, trapped, ended with status %#x", i, (unsigned int)trap);
+	}
+	assert_true(WIFEXITED(locked(SANDBOX_SECCOMP_LOG, call_ptrace)));
+	assert_int_equal(locked(SANDBOX_SECCOMP_NONE, call_fork), 0);
+}
+
+/* The capabilities that are in effect: as many of those listed as we had. */
+static int only_listed(void)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[2];
+	uint64_t got;
+
+	if (syscall(SYS_capget, &h, d))
+		return 1;
+	got = (uint64_t)d[1].permitted << 32 | d[0].permitted;
+	if (got & ~UINT64_C(0x880000db) || d[0].inheritable || d[1].inheritable)
+		return 2;
+	return 0;
+}
+
+static void test_caps(void **state)
+{
+	struct sandbox_config cfg = {.seccomp = SANDBOX_SECCOMP_NONE};
+
+	(void)state;
+	assert_int_equal(run_locked(&cfg, only_listed), 0);
+	cfg.modcaps = "-chown:-CAP_MKNOD";
+	assert_int_equal(run_locked(&cfg, only_listed), 0);
+	assert_false(caps_will_keep(&cfg, CAP_CHOWN));
+	assert_false(caps_will_keep(&cfg, CAP_SYS_ADMIN));
+	assert_false(caps_will_keep(&cfg, CAP_DAC_READ_SEARCH));
+	cfg.file_handles = true;
+	assert_int_equal(caps_will_keep(&cfg, CAP_DAC_READ_SEARCH), !geteuid());
+	cfg.modcaps = "-chown:+chown";
+	assert_int_equal(caps_will_keep(&cfg, CAP_CHOWN), !geteuid());
+}
+
+/* A capability that is asked for by name and is not there is an error, not left out. */
+static void test_caps_missing(void **state)
+{
+	const struct sandbox_config cfg = {.seccomp = SANDBOX_SECCOMP_NONE, .modcaps = "+sys_module"};
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (!child) {
+		struct sandbox_config first = {.seccomp = SANDBOX_SECCOMP_NONE};
+		struct err err;
+
+		if (sandbox_lock(&first, &err))
+			_exit(1);
+		_exit(sandbox_lock(&cfg, &err) == -EPERM && strstr(err.text, "--modcaps=+sys_module") ? 0
+												      : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void test_modcaps(void **state)
+{
+	static const char *const good[] = {
+		"+sys_admin", "-chown", "+SYS_ADMIN:-cap_chown", "+cap_Setuid:-setuid"};
+	static const char *const bad[] = {"", "+", ":", "chown", "+chown:", "+nosuch", "=chown",
+		"+chown,-mknod", "+1", "+capchown", "++chown",
+		"+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	struct err err;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_LEN(good); i++)
+		assert_int_equal(caps_check(good[i], &err), 0);
+	for (unsigned int i = 0; i < ARRAY_LEN(bad); i++)
+		if (caps_check(bad[i], &err) != -EINVAL)
+			fail_msg("%s is taken", bad[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_needed),
+		cmocka_unit_test(test_not_needed),
+		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_caps_missing),
+		cmocka_unit_test(test_modcaps),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
