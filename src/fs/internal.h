@@ -5,11 +5,14 @@
  * An op looks like this: find the inodes it names (inode_use), bracket the change (effect.h), become who it
  * needs to be (cred.h), make the system call by dirfd and one checked component (name.h), bracket's end,
  * learn the new inode, answer.
- *
- * By family: namei.c  lookup, forget and the ops on names;  attr.c  getattr, setattr, statfs, access;  io.c
- * open files;  dir.c  directories;  xattr.c  extended attributes;  lock.c  record locks and flock;  fs.c
- * making and ending. Below them: inode.c, inode_fd.c, mount.c  inode table;  handle.c  handle table;  cred.c
- * whose rights a thread acts with;  effect.c  the bracket around every change;  name.c  the door for names.
+ *   namei.c   lookup, forget and the ops on names    attr.c    getattr, setattr, statfs, access
+ *   open.c    open, create, tmpfile ... release      io.c      what is done with open files
+ *   dir.c     directories                            ioctl.c   file flags and projects
+ *   xattr.c   extended attributes                    lock.c    record locks and flock
+ *   inode.c, inode_fd.c  inode table                 handle.c  handle table
+ *   mount.c   host mounts beneath the share          file.c    descriptors for an op's length
+ *   cred.c    whose rights a thread acts with        effect.c  the bracket around every change
+ *   name.c    the door for names                     fs.c      making and ending, fs_ops
  */
 #ifndef FS_INTERNAL_H
 #define FS_INTERNAL_H
@@ -51,6 +54,7 @@ int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
 struct segment_plan lock_table_plan(const struct fs_config *cfg);
 int lock_table_new(struct fs *fs, const struct segment *seg, struct lock_table **out);
 void lock_table_free(struct lock_table *t);
+uint32_t lock_table_count(struct lock_table *t); /* owners that hold locks, or may */
 void lock_flush(struct fs *fs, struct nodeid node, uint64_t owner);
 void lock_drop_all(struct fs *fs);
 

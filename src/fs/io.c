@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What is done with open files: data to and from the guest's memory in place, sizes, holes, copies, syncing.
+ * Not here: opening and closing (open.c), locks (lock.c). Threads: any; descriptors are used by position
+ * only.
+ */
+#include "fs/file.h"
+
+#include "base/arith.h"
+#include "base/io.h"
+#include "fs/cred.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <unistd.h>
+
+#define COPY_STEP	(1ULL << 30) /* at most so much a request: the guest asks again */
+#define COPY_QUICK	(1ULL << 20) /* more than that may take its time */
+#define FALLOCATE_QUICK (64ULL << 20)
+
+/* A transfer on its way: what is left of the vector, and what was done. */
+struct transfer {
+	struct iovec *iov;
+	unsigned int n;
+	off_t off;
+	ssize_t done;
+};
+
+static int transfer_begin(struct transfer *t, struct iovec *iov, unsigned int n, uint64_t off)
+{
+	size_t len = iov_total(iov, n);
+
+	if (off > INT64_MAX || len > SSIZE_MAX || len > INT64_MAX - off)
+		return -EINVAL;
+	*t = (struct transfer){.iov = iov, .n = n, .off = (off_t)off};
+	return 0;
+}
+
+static int transfer_pieces(const struct transfer *t)
+{
+	return (int)MIN(t->n, (unsigned int)IOV_MAX);
+}
+
+static void transfer_advance(struct transfer *t, ssize_t by)
+{
+	iov_clip(&t->iov, &t->n, (size_t)by, SIZE_MAX);
+	t->off += by;
+	t->done += by;
+}
+
+/*
+ * What the page cache holds comes at once; only for the rest the queue goes to another thread. A short count
+ * says nothing of the end of the file, a count of 0 does. An error after some bytes is an error: the guest
+ * would take a short answer for the end of the file.
+ */
+static ssize_t read_all(struct op_ctx *c, int fd, struct transfer *t)
+{
+	int rwf = RWF_NOWAIT;
+
+	while (t->n) {
+		ssize_t r = preadv2(fd, t->iov, transfer_pieces(t), t->off, rwf);
+
+		if (r > 0) {
+			transfer_advance(t, r);
+		} else if (!r) {
+			break;
+		} else if (rwf && (errno == EAGAIN || errno == EOPNOTSUPP)) {
+			rwf = 0;
+			file_may_block(c);
+		} else if (errno != EINTR || atomic_load(&c->cancelled)) {
+			return -errno;
+		}
+	}
+	return t->done;
+}
+
+ssize_t fs_op_read(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, struct iovec *iov,
+	unsigned int n, uint64_t off, uint32_t flags)
+{
+	autofile struct file_use f = {0};
+	struct transfer t;
+	int r = transfer_begin(&t, iov, n, off);
+
+	(void)flags;
+	if (!r)
+		r = file_use(fs, node, fh, FILE_READ, &f);
+	return r ? r : read_all(c, f.fd, &t);
+}
+
+static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)
+{
+	while (t->n) {
+		ssize_t r = pwritev2(fd, t->iov, transfer_pieces(t), t->off, rwf);
+
+		if (r >= 0) {
+			transfer_advance(t, r);
+			if (!r && iov_total(t->iov, t->n))
+				break;
+		} else if (errno != EINTR || atomic_load(&c->cancelled)) {
+			return t->done ? t->done : -errno;
+		}
+	}
+	return t->done;
+}
+
+/*
+ * Host descriptors never have O_APPEND: the guest says with each write whether it appends, and pages that it
+ * writes back through whatever handle is at hand must go to their place.
+ */
+static int write_rwf(const struct fs *fs, uint32_t flags)
+{
+	int rwf = 0;
+
+	if ((flags & O_APPEND) && !fs->features.writeback)
+		rwf |= RWF_APPEND;
+	if ((flags & O_SYNC) == O_SYNC)
+		rwf |= RWF_SYNC;
+	else if (flags & O_DSYNC)
+		rwf |= RWF_DSYNC;
+	return rwf;
+}
+
+ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, struct iovec *iov,
+	unsigned int n, uint64_t off, uint32_t flags, uint32_t write_flags)
+{
+	int rwf = write_rwf(fs, flags);
+	struct effect e = {.kind = EFFECT_DATA,
+		.idempotent = !(rwf & RWF_APPEND),
+		.node = {node},
+		.nodes = 1,
+		.unique = c->unique};
+	autofile struct file_use f = {0};
+	struct transfer t;
+	int r = transfer_begin(&t, iov, n, off);
+
+	if (!r)
+		r = file_use(fs, node, fh, FILE_WRITE, &f);
+	if (!r)
+		r = write_flags & OP_WRITE_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+	if (!r)
+		r = effect_begin(fs, &e);
+	if (r)
+		return r;
+	if (rwf & RWF_SYNC || rwf & RWF_DSYNC || f.flags & (O_DIRECT | O_SYNC))
+		file_may_block(c);
+	return effect_end(fs, &e, write_all(c, f.fd, rwf, &t));
+}
+
+static int sync_fd(struct op_ctx *c, int fd, bool datasync)
+{
+	int r;
+
+	file_may_block(c);
+	do {
+		r = datasync ? fdatasync(fd) : fsync(fd);
+	} while (r && errno == EINTR && !atomic_load(&c->cancelled));
+	return r ? -errno : 0;
+}
+
+int fs_op_fsync(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, bool datasync)
+{
+	autofile struct file_use f = {0};
+	int r = file_use(fs, node, fh, FILE_READ, &f);
+
+	return r ? r : sync_fd(c, f.fd, datasync);
+}
+
+int fs_op_fsyncdir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, bool datasync)
+{
+	autofile struct file_use f = {0};
+	int r = file_use_dir(fs, node, fh, &f);
+
+	return r ? r : sync_fd(c, f.fd, datasync);
+}
+
+/* Changes that the protocol brings without a word on SUID and SGID: they go unless root asks, as on a local
+ * file system. */
+static int become_writer(struct fs *fs, const struct op_ctx *c)
+{
+	return c->uid ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+}
+
+static int fallocate_fd(struct op_ctx *c, int fd, int mode, off_t off, off_t len)
+{
+	int r;
+
+	if ((uint64_t)len > FALLOCATE_QUICK)
+		file_may_block(c);
+	do {
+		r = fallocate(fd, mode, off, len);
+	} while (r && errno == EINTR && !atomic_load(&c->cancelled));
+	return r ? -errno : 0;
+}
+
+int fs_op_fallocate(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint64_t off,
+	uint64_t len, uint32_t mode)
+{
+	struct effect e = {.kind = EFFECT_DATA,
+		.idempotent = !(mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)),
+		.node = {node},
+		.nodes = 1,
+		.unique = c->unique};
+	autofile struct file_use f = {0};
+	int r;
+
+	if (off > INT64_MAX || len > INT64_MAX || mode > INT_MAX)
+		return -EINVAL;
+	r = file_use(fs, node, fh, FILE_WRITE, &f);
+	if (!r)
+		r = become_writer(fs, c);
+	if (!r)
+		r = effect_begin(fs, &e);
+	if (r)
+		return r;
+	r = fallocate_fd(c, f.fd, (int)mode, (off_t)off, (off_t)len);
+	return (int)effect_end(fs, &e, r);
+}
+
+int fs_op_lseek(
+	struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint64_t *off, uint32_t whence)
+{
+	autofile struct file_use f = {0};
+	off_t pos;
+	int r;
+
+	(void)c;
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return -EINVAL;
+	if (*off > INT64_MAX)
+		return -ENXIO;
+	r = file_use(fs, node, fh, FILE_READ, &f);
+	if (r)
+		return r;
+	pos = lseek(f.fd, (off_t)*off, (int)whence);
+	if (pos < 0)
+		return -errno;
+	*off = (uint64_t)pos;
+	return 0;
+}
+
+static ssize_t copy_fd(struct op_ctx *c, int in, int out, const struct op_copy *copy)
+{
+	off_t in_off = (off_t)copy->in_off, out_off = (off_t)copy->out_off;
+	size_t len = MIN(copy->len, COPY_STEP);
+	ssize_t r;
+
+	if (len > COPY_QUICK)
+		file_may_block(c);
+	do {
+		r = copy_file_range(in, &in_off, out, &out_off, len, 0);
+	} while (r < 0 && errno == EINTR && !atomic_load(&c->cancelled));
+	return r < 0 ? -errno : r;
+}
+
+ssize_t fs_op_copy_file_range(struct fs *fs, struct op_ctx *c, const struct op_copy *copy)
+{
+	struct effect e = {.kind = EFFECT_DATA,
+		.idempotent = copy->in.v != copy->out.v,
+		.node = {copy->out},
+		.nodes = 1,
+		.unique = c->unique};
+	autofile struct file_use in = {0};
+	autofile struct file_use out = {0};
+	int r;
+
+	if (copy->in_off > INT64_MAX || copy->out_off > INT64_MAX)
+		return -EINVAL;
+	r = file_use(fs, copy->in, copy->in_fh, FILE_READ, &in);
+	if (!r)
+		r = file_use(fs, copy->out, copy->out_fh, FILE_WRITE, &out);
+	if (!r)
+		r = become_writer(fs, c);
+	if (!r)
+		r = effect_begin(fs, &e);
+	return r ? r : effect_end(fs, &e, copy_fd(c, in.fd, out.fd, copy));
+}
+
+/* ENOSYS: the guest need not ask again. */
+int fs_op_syncfs(struct fs *fs, struct op_ctx *c, struct nodeid node)
+{
+	autofile struct file_use f = {0};
+	int r;
+
+	if (!fs->cfg.sync_on_syncfs)
+		return -ENOSYS;
+	r = file_use_inode(fs, node, &f);
+	if (r)
+		return r;
+	file_may_block(c);
+	return syncfs(f.fd) ? -errno : 0;
+}
