@@ -11,7 +11,12 @@
 
 #define FRAME_HEAD    4u
 #define FRAME_PAYLOAD 16384u /* the longest payload; a longer one is a broken stream */
-#define FRAME_WINDOW  65536u /* bytes of standard input that the guest holds unread at most */
+/*
+ * Bytes of standard input that are on their way to the command at most. A guest's terminal line that must
+ * throttle (4096 bytes unread, less 128) is deaf from then on in User-Mode Linux: input and all other frames
+ * fit below.
+ */
+#define FRAME_WINDOW 3072u
 
 enum frame_type {
 	/* to the guest */

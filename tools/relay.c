@@ -80,12 +80,21 @@ void relay_look_at_terminal(struct relay_terminal *t)
 	terminal_size(&t->rows, &t->columns);
 }
 
+/* Ignored from the start, by nohup or a shell's `&`: it stays so. */
+static bool is_ignored(int sig)
+{
+	struct sigaction now;
+
+	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static void signal_set(sigset_t *set)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGWINCH);
 	for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
-		sigaddset(set, ending_signals[i]);
+		if (!is_ignored(ending_signals[i]))
+			sigaddset(set, ending_signals[i]);
 }
 
 void relay_block_signals(void)
@@ -407,10 +416,9 @@ static void poll_once(void)
 /* With SIGHUP ignored (nohup) colofs shall outlive its parent. */
 static int watch_parent(void)
 {
-	struct sigaction hup;
 	pid_t parent = getppid();
 
-	if (parent <= 1 || sigaction(SIGHUP, NULL, &hup) < 0 || hup.sa_handler == SIG_IGN)
+	if (parent <= 1 || is_ignored(SIGHUP))
 		return -1;
 	return (int)syscall(SYS_pidfd_open, parent, 0);
 }

@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define KVM_PROOF_S 20 /* a guest that is not up by then does not run with this KVM */
+#define KVM_PROOF_S 15 /* a guest that is not up by then does not run with this KVM */
 
 extern const unsigned char guest_init[];
 extern const size_t guest_init_len;

@@ -39,9 +39,9 @@ char *vm_newest_modules(const char *dir)
 	DIR *list = opendir(dir);
 
 	while (list && (d = readdir(list))) {
-		autofree char *kernel = str_format("%s/%s/kernel", dir, d->d_name);
+		autofree char *builtin = str_format("%s/%s/modules.builtin", dir, d->d_name);
 
-		if (d->d_name[0] == '.' || access(kernel, F_OK) || (best && strverscmp(d->d_name, best) < 0))
+		if (d->d_name[0] == '.' || access(builtin, F_OK) || (best && strverscmp(d->d_name, best) < 0))
 			continue;
 		free(best);
 		best = str_format("%s", d->d_name);
