@@ -204,10 +204,11 @@ static int start_daemon(const struct plan *p, struct session *s, const struct sh
 	strv_add(&argv, "%s", p->daemon);
 	strv_add(&argv, "--fd=%d", fd);
 	strv_add(&argv, "--shared-dir=%s", sh->dir);
-	strv_add(&argv, "--tag=%s", sh->tag);
+	if (p->vm->daemon_tag)
+		strv_add(&argv, "--tag=%s", sh->tag);
 	if (sh->readonly)
 		strv_add(&argv, "--readonly");
-	for (size_t i = 0; i < p->opts->daemon_options.n; i++)
+	for (size_t i = 0; i < p->opts->daemon_options.n && strcmp(sh->tag, SHARE_ROOT) != 0; i++)
 		strv_add(&argv, "%s", p->opts->daemon_options.v[i]);
 	ret = session_spawn(s, &(struct spawn){.name = name, .argv = argv.v, .keep = {fd, -1}}, &proc, e);
 	strv_free(&argv);

@@ -32,6 +32,15 @@ char *vm_find_program(const char *program)
 	return NULL;
 }
 
+/* A kernel with everything built in brings itself, and no module. */
+static bool holds_kernel(const char *dir, const char *version)
+{
+	autofree char *modules = str_format("%s/%s/kernel", dir, version);
+	autofree char *image = str_format("%s/%s/vmlinuz", dir, version);
+
+	return !access(modules, F_OK) || !access(image, F_OK);
+}
+
 char *vm_newest_modules(const char *dir)
 {
 	autofree char *best = NULL;
@@ -39,9 +48,8 @@ char *vm_newest_modules(const char *dir)
 	DIR *list = opendir(dir);
 
 	while (list && (d = readdir(list))) {
-		autofree char *builtin = str_format("%s/%s/modules.builtin", dir, d->d_name);
-
-		if (d->d_name[0] == '.' || access(builtin, F_OK) || (best && strverscmp(d->d_name, best) < 0))
+		if (d->d_name[0] == '.' || !holds_kernel(dir, d->d_name) ||
+			(best && strverscmp(d->d_name, best) < 0))
 			continue;
 		free(best);
 		best = str_format("%s", d->d_name);

@@ -30,6 +30,7 @@ struct vm_ops {
 	const char *name;
 	const char *channel;	    /* the device in the guest */
 	const char *const *modules; /* NULL-terminated; overlay is optional */
+	bool daemon_tag;	    /* the guest learns the tag from the daemon */
 	bool root_share;	    /* the root comes by virtio-fs, not by hostfs */
 	int (*find)(const struct run_opts *o, struct vm_kernel *k, struct err *e);
 	void (*command)(

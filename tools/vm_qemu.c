@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * QEMU with a Debian kernel. The root file system is a share too: the host's tree, read-only. The frames go
- * over a virtio port. Guest memory is a memfd, because the daemons map it.
+ * over a virtio port. Guest memory is a memfd, because the daemons map it. QEMU tells the guest each tag
+ * itself, and its versions 7.1 to 8.0 do not stand a daemon that has one too.
  */
 #include "vm.h"
 

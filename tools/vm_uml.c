@@ -115,6 +115,7 @@ const struct vm_ops vm_uml = {
 	.name = "User-Mode Linux",
 	.channel = "/dev/tty1",
 	.modules = modules,
+	.daemon_tag = true,
 	.find = find_uml,
 	.prepare = prepare_uml,
 	.command = command_uml,
