@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #define CAP_BIT(c)   (1ULL << (c))
@@ -206,7 +205,7 @@ int cred_caller_checked(struct fs *fs, const struct op_ctx *c)
 	return become(c->uid, c->gid, c->nsupp, c->supp, c->uid ? DROP_CHECKED : DROP_NONE);
 }
 
-/* Umask and working directory are one thing that threads share, until one of them leaves. */
+/* The umask is one with the working directory, and threads share them until one leaves. */
 static int leave_shared_fs(void)
 {
 	if (!now.own_fs && unshare(CLONE_FS))
@@ -270,19 +269,4 @@ void cred_create_end(struct fs *fs, const struct op_mode *m)
 	set_umask(0);
 	if (has_label(fs, m))
 		set_create_label(fs, m->secctx_name, NULL, 0);
-}
-
-/* By the working directory: there is no call that takes a descriptor and a name before Linux 6.13. */
-int cred_label_name(struct fs *fs, int dir, const char *name, const struct op_mode *m)
-{
-	int r = leave_shared_fs();
-
-	if (r)
-		return r;
-	if (fchdir(dir))
-		return -errno;
-	r = lsetxattr(name, m->secctx_name, m->secctx, m->secctx_len, 0) ? -errno : 0;
-	if (fchdir(fs->cfg.root) && !r)
-		r = -errno;
-	return r;
 }

@@ -10,8 +10,9 @@
 
 #include "fs/fs.h"
 
-/* Once for the process, before threads: keeps capabilities over fsuid changes, drops the supplementary
- * groups, umask 0. Does nothing but the umask without cfg->change_creds. 0 or -errno with @err. */
+/* By fs_new(), while the process has one thread: keeps capabilities over fsuid changes, drops the
+ * supplementary groups, umask 0. Does nothing but the umask without cfg->change_creds. 0 or -errno with @err.
+ */
 int cred_setup(const struct fs_config *cfg, struct err *err);
 
 /* The thread acts as the daemon (all capabilities it has). */
@@ -38,9 +39,5 @@ int cred_caller_checked(struct fs *fs, const struct op_ctx *c);
  */
 int cred_create_begin(struct fs *fs, const struct op_ctx *c, const struct op_mode *m, bool *label_left);
 void cred_create_end(struct fs *fs, const struct op_mode *m);
-
-/* With label_left: sets the label of what was created as @name in @dir, whatever its type, no symlink
- * followed. The op takes the inode away again if that fails. 0 or -errno. */
-int cred_label_name(struct fs *fs, int dir, const char *name, const struct op_mode *m);
 
 #endif

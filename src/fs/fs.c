@@ -5,6 +5,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "fs/cred.h"
 #include "fs/mount.h"
 
 /* Indices of an ID table go from 1 to its count - 1. */
@@ -48,7 +49,9 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
 	if (!fs)
 		return err_sys(err, ENOMEM, "cannot make the file system");
 	fs->cfg = *cfg;
-	r = inode_table_new(&fs->cfg, seg, &fs->inodes, err);
+	r = cred_setup(cfg, err);
+	if (!r)
+		r = inode_table_new(&fs->cfg, seg, &fs->inodes, err);
 	if (r) {
 		free_tables(fs);
 		return r;
@@ -62,6 +65,13 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
 	}
 	*out = fs;
 	return 0;
+}
+
+void fs_count(struct fs *fs, struct fs_counts *out)
+{
+	inode_table_count(fs->inodes, &out->inodes, &out->cached_fds);
+	out->handles = handle_table_count(fs->handles);
+	out->lock_owners = lock_table_count(fs->locks);
 }
 
 static int init(struct fs *fs, const struct op_features *features)

@@ -31,8 +31,10 @@ struct fs_config {
 void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS]);
 
 /*
- * 0 or -errno with @err; *out is the caller's, @seg must outlive it. Probes whether file handles work beneath
- * the share: with FS_HANDLES_PREFER it goes on without them, with MANDATORY that is an error.
+ * 0 or -errno with @err; *out is the caller's, @seg must outlive it. Before other threads exist, and while
+ * the process has its capabilities: with change_creds it prepares to act as guests' users, and the umask is 0
+ * from then on. Probes whether file handles work beneath the share: with FS_HANDLES_PREFER it goes on without
+ * them, with MANDATORY that is an error.
  */
 int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **out, struct err *err);
 void fs_free(struct fs *fs);

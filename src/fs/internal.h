@@ -49,6 +49,10 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
  */
 int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
 
+/* xattr.c: sets an attribute by an O_PATH descriptor of any type, without a bracket. For labels of new
+ * inodes. */
+int fs_setxattr_fd(const struct fs *fs, int path_fd, const char *name, const void *value, size_t size);
+
 /* lock.c: all locks that @owner holds on the inode go (FLUSH); all that a handle's flock holds (RELEASE);
  * everything (DESTROY). */
 struct segment_plan lock_table_plan(const struct fs_config *cfg);

@@ -116,6 +116,13 @@ static int create_name(int dir, const char *name, const struct op_mode *m, const
 	return r ? -errno : 0;
 }
 
+static int label_name(const struct fs *fs, int dir, const char *name, const struct op_mode *m)
+{
+	autofd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fs_setxattr_fd(fs, fd, m->secctx_name, m->secctx, m->secctx_len);
+}
+
 static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char *name,
 	const struct op_mode *m, const char *target)
 {
@@ -125,7 +132,7 @@ static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char
 	if (!r)
 		r = create_name(dir, name, m, target);
 	if (!r && label_left) {
-		r = cred_label_name(fs, dir, name, m);
+		r = label_name(fs, dir, name, m);
 		if (r)
 			unlinkat(dir, name, S_ISDIR(m->mode) ? AT_REMOVEDIR : 0);
 	}

@@ -72,15 +72,18 @@ static int enter_proc(const struct fs *fs)
 	return 0;
 }
 
+static int target_name(const struct fs *fs, int path_fd, struct target *t)
+{
+	t->dir = have_at_calls() ? fs->cfg.proc_self_fd : -1;
+	snprintf(t->name, sizeof(t->name), "%d", path_fd);
+	return t->dir < 0 ? enter_proc(fs) : 0;
+}
+
 static int target_begin(struct fs *fs, struct nodeid node, struct target *t)
 {
 	int r = inode_use(fs->inodes, node, &t->use);
 
-	if (r)
-		return r;
-	t->dir = have_at_calls() ? fs->cfg.proc_self_fd : -1;
-	snprintf(t->name, sizeof(t->name), "%d", t->use.fd);
-	return t->dir < 0 ? enter_proc(fs) : 0;
+	return r ? r : target_name(fs, t->use.fd, t);
 }
 
 static int sys_set(const struct target *t, const char *name, const void *value, size_t size, int flags)
@@ -93,6 +96,14 @@ static int sys_set(const struct target *t, const char *name, const void *value, 
 	else
 		r = syscall(NR_SETXATTRAT, t->dir, t->name, 0, name, &a, sizeof(a));
 	return r ? -errno : 0;
+}
+
+int fs_setxattr_fd(const struct fs *fs, int path_fd, const char *name, const void *value, size_t size)
+{
+	struct target t = {0};
+	int r = target_name(fs, path_fd, &t);
+
+	return r ? r : sys_set(&t, name, value, size, 0);
 }
 
 static ssize_t sys_get(const struct target *t, const char *name, void *value, size_t size)
