@@ -29,6 +29,18 @@ void vm_configure(struct vm *vm, const struct vm_config *cfg)
 	DEFAULT(vm->cfg.init_minor, 39);
 }
 
+/* To the daemon's socket, as long as there is a daemon that may open it. */
+static int connect_path(struct vm *vm, int timeout)
+{
+	struct err why;
+	int r = -ETIMEDOUT;
+
+	for (int t = 0; r == -ETIMEDOUT && t < timeout && !spawn_check(&vm->daemon, &why); t += 100)
+		r = fe_connect(&vm->fe, vm->daemon.socket_path, 100);
+	vm->fe.timeout_ms = timeout;
+	return r;
+}
+
 int vm_connect(struct vm *vm)
 {
 	int timeout = vm->cfg.client.timeout_ms;
@@ -37,7 +49,7 @@ int vm_connect(struct vm *vm)
 	if (vm->daemon.fd >= 0)
 		fe_init(&vm->fe, fd_take(&vm->daemon.fd), timeout);
 	else
-		r = fe_connect(&vm->fe, vm->daemon.socket_path, timeout);
+		r = connect_path(vm, timeout);
 	if (r)
 		return err_sys(&vm->err, -r, "connect to the daemon");
 	r = fe_negotiate(&vm->fe, vm->cfg.features, vm->cfg.protocol);
