@@ -115,6 +115,16 @@ SYSCALL(flistxattr, "fs/xattr")
 SYSCALL(listxattr, "fs/xattr: by /proc/self/fd")
 SYSCALL(fremovexattr, "fs/xattr")
 SYSCALL(removexattr, "fs/xattr: by /proc/self/fd")
+#ifndef __SNR_setxattrat /* Linux 6.13, one number on all architectures; younger than many a libseccomp */
+#define __SNR_setxattrat    463
+#define __SNR_getxattrat    464
+#define __SNR_listxattrat   465
+#define __SNR_removexattrat 466
+#endif
+SYSCALL(setxattrat, "fs/xattr")
+SYSCALL(getxattrat, "fs/xattr")
+SYSCALL(listxattrat, "fs/xattr")
+SYSCALL(removexattrat, "fs/xattr")
 
 /* fs: credentials */
 SYSCALL(setfsuid, "fs/cred")
