@@ -242,20 +242,27 @@ int fs_op_rename(struct fs *fs, struct op_ctx *c, struct nodeid parent, const ch
 	return (int)effect_end(fs, &e, rename_name(&from, name, &to, newname, flags));
 }
 
-/*
- * Without CAP_DAC_READ_SEARCH the kernel links a descriptor only by its name in /proc, which is followed
- * once. That is no way for a symlink, where one step too many would leave the share.
- */
+/* Whether the name in /proc leads to the inode and no further, as it does on every kernel that we know. */
+static bool ends_at_symlink(const struct fs *fs, const char *proc_name)
+{
+	struct statx st;
+
+	return !statx(fs->cfg.proc_self_fd, proc_name, 0, STATX_TYPE, &st) && S_ISLNK(st.stx_mode);
+}
+
+/* Without CAP_DAC_READ_SEARCH the kernel links a descriptor only by its name in /proc, which is followed
+ * once. One step more, on a symlink, would leave the share: that it is not taken is seen first. */
 static int link_inode(const struct fs *fs, const struct inode_use *u, int dir, const char *name)
 {
 	char proc_name[16];
 
 	if (!linkat(u->fd, "", dir, name, AT_EMPTY_PATH))
 		return 0;
-	if ((errno != ENOENT && errno != EPERM) || u->inode->key.type == S_IFLNK ||
-		u->inode->key.type == S_IFDIR)
+	if ((errno != ENOENT && errno != EPERM) || u->inode->key.type == S_IFDIR)
 		return -errno;
 	snprintf(proc_name, sizeof(proc_name), "%d", u->fd);
+	if (u->inode->key.type == S_IFLNK && !ends_at_symlink(fs, proc_name))
+		return -EPERM;
 	return linkat(fs->cfg.proc_self_fd, proc_name, dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 

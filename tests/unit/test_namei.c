@@ -114,11 +114,9 @@ static void test_symlink(void **state)
 	assert_int_equal(fs_op_readlink(&x.fs, &x.ctx, NODEID_ROOT, buf, &len), -EINVAL);
 	assert_int_equal(fs_op_lookup(&x.fs, &x.ctx, e.node, "passwd", &l), -ENOTDIR);
 	assert_int_equal(fs_op_symlink(&x.fs, &x.ctx, NODEID_ROOT, "s", "x", &l), -EEXIST);
-	if (!geteuid()) {
-		assert_int_equal(fs_op_link(&x.fs, &x.ctx, e.node, NODEID_ROOT, "s2", &l), 0);
-		assert_int_equal(l.node.v, e.node.v);
-		assert_int_equal(host_stat(&x, "s2").stx_mode & S_IFMT, S_IFLNK);
-	}
+	assert_int_equal(fs_op_link(&x.fs, &x.ctx, e.node, NODEID_ROOT, "s2", &l), 0);
+	assert_int_equal(l.node.v, e.node.v);
+	assert_int_equal(host_stat(&x, "s2").stx_mode & S_IFMT, S_IFLNK);
 	assert_int_equal(fs_reopen(&x.fs, 0, S_IFLNK, O_RDONLY), -ELOOP);
 	fixture_free(&x);
 }
@@ -252,6 +250,37 @@ static void test_link(void **state)
 	assert_int_equal(
 		fs_op_mkdir(&x.fs, &x.ctx, NODEID_ROOT, "d", &(struct op_mode){.mode = 0755}, &d), 0);
 	assert_int_equal(fs_op_link(&x.fs, &x.ctx, d.node, NODEID_ROOT, "c", &l), -EPERM);
+	fixture_free(&x);
+}
+
+/* Links by the way that needs no capability; a symlink is linked itself, though its target exists. */
+static void test_link_without_capability(void **state)
+{
+	struct fs_config cfg = fixture_config();
+	struct op_ctx plain = {.uid = geteuid(), .gid = getegid()};
+	struct op_entry a, s, l;
+	struct fixture x;
+
+	(void)state;
+	cfg.handles = FS_HANDLES_NEVER;
+	fixture_new(&x, cfg);
+	host_write(&x, "a", "text");
+	assert_int_equal(symlinkat("a", x.dirfd, "s"), 0);
+	a = must_lookup(&x, "a");
+	s = must_lookup(&x, "s");
+	if (!geteuid()) {
+		assert_int_equal(fchmodat(x.dirfd, ".", 0777, 0), 0);
+		assert_int_equal(fchownat(x.dirfd, "a", 1000, 1000, 0), 0);
+		plain.uid = plain.gid = 1000;
+		assert_int_equal(
+			cred_caller_checked(&x.fs, &plain), 0); /* no CAP_DAC_READ_SEARCH from here on */
+	}
+	assert_int_equal(fs_op_link(&x.fs, &plain, a.node, NODEID_ROOT, "a2", &l), 0);
+	assert_int_equal(l.node.v, a.node.v);
+	assert_int_equal(fs_op_link(&x.fs, &plain, s.node, NODEID_ROOT, "s2", &l), 0);
+	assert_int_equal(l.node.v, s.node.v);
+	assert_int_equal(host_stat(&x, "s2").stx_mode & S_IFMT, S_IFLNK);
+	assert_int_equal(host_stat(&x, "a").stx_nlink, 2);
 	fixture_free(&x);
 }
 
@@ -391,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_rename),
 		cmocka_unit_test(test_link),
+		cmocka_unit_test(test_link_without_capability),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_sgid_directory),
 		cmocka_unit_test(test_umask),
