@@ -308,7 +308,7 @@ static void write_output(void)
 		shut_output(r.out_fd);
 	} else {
 		err_sys(r.err, errno, "standard %s", r.out_fd == 2 ? "error" : "output");
-		finish(-EIO);
+		finish(-EPIPE);
 	}
 	if (r.out_pos == r.out_end) {
 		drop_frame();

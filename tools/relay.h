@@ -24,7 +24,8 @@ void relay_block_signals(void);
 
 /*
  * Relays until the command has ended, and returns its exit status; or 128 + N if signal N ended colofs or its
- * parent went. -errno if the guest or a daemon fails; -ETIMEDOUT if the guest is not up within
+ * parent went. -errno if the guest or a daemon fails; -EPIPE if our own output cannot be written; -ETIMEDOUT
+ * if the guest is not up within
  * @boot_timeout_s (0: no limit). Owns @channel.
  */
 int relay_run(const struct session *s, int channel, unsigned int boot_timeout_s, struct err *e);

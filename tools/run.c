@@ -280,7 +280,7 @@ static int run_once(const struct plan *p, bool kvm, bool proof, struct err *e)
 		ret = start_all(p, &s, kvm, e);
 	if (ret >= 0)
 		ret = relay_run(&s, ret, timeout_s, e);
-	if (ret < 0 && !proof)
+	if (ret < 0 && ret != -EPIPE && !proof)
 		session_show_logs(&s);
 	session_close(&s);
 	return ret;

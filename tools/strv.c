@@ -15,6 +15,7 @@ static void *or_end(void *p)
 	exit(EXIT_COLOFS);
 }
 
+static char *vformat(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 static char *vformat(const char *fmt, va_list ap)
 {
 	char *s = NULL;

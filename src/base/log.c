@@ -41,6 +41,7 @@ bool log_enabled(enum log_level level)
 	return level <= cfg.level && level != LOG_LEVEL_OFF;
 }
 
+static void vwrite(enum log_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void vwrite(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[1024];
