@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The bracket around every change: refuses it on a read-only share, and counts. Threads: any. */
 #include "fs/internal.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The door for names. No host access here. Threads: any. */
 #include "fs/name.h"
 
 #include <errno.h>
