@@ -65,12 +65,14 @@ static void set_event(struct vring *vr, uint16_t flags, uint16_t off_wrap)
 	ring_mark(vr, vr->used_gpa, 0, sizeof(*e));
 }
 
+/* What was taken and not given back before counts as in flight. */
 static void begin(struct vring *vr, uint32_t base)
 {
 	vr->avail = base_avail(base) & (uint16_t)~WRAP_BIT;
 	vr->avail_wrap = base_avail(base) & WRAP_BIT;
 	vr->used = base_used(base) & (uint16_t)~WRAP_BIT;
 	vr->used_wrap = base_used(base) & WRAP_BIT;
+	vr->inflight = vr->avail - vr->used + (vr->avail_wrap == vr->used_wrap ? 0 : vr->cfg.size);
 	set_event(vr, EVENT_ENABLE, 0);
 }
 

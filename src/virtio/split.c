@@ -51,12 +51,17 @@ static void set_flags(struct vring *vr, uint16_t flags)
 	ring_mark(vr, vr->used_gpa, 0, sizeof(u->flags));
 }
 
+/* What was taken and not given back before counts as in flight, unless the guest's used index makes no sense.
+ */
 static void begin(struct vring *vr, uint32_t base)
 {
 	const struct used *u = vr->at.used;
+	uint16_t owed;
 
 	vr->avail = vr->avail_seen = (uint16_t)base;
 	vr->used = load16(&u->idx);
+	owed = (uint16_t)(vr->avail - vr->used);
+	vr->inflight = owed <= vr->cfg.size ? owed : 0;
 	set_flags(vr, 0);
 }
 

@@ -472,6 +472,40 @@ static void test_base_in_flight(void **state)
 	rig_stop(&r);
 }
 
+/* Chains that were taken and are lost go on to count as in flight: an honest driver cannot reuse their slots.
+ */
+static void test_lost_chains(void **state)
+{
+	const struct buf b = {DATA_GPA, 8, true};
+	struct vring_chain lost;
+	struct rig r;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		rig_start(&r, &kinds[i], 8);
+		bounce(&r);
+		for (int k = 0; k < 8; k++) {
+			assert_true(driver_add(&r.d, &b, 1, 0) >= 0);
+			assert_int_equal(vring_pop(r.vr, &r.c), 1);
+			lost = r.c;
+			assert_int_equal(
+				vring_start(r.vr, &r.d.cfg, vring_stop(r.vr), r.d.mem, NULL, &err), 0);
+		}
+		assert_int_equal(vring_pop(r.vr, &r.c), 0);
+		vring_push(r.vr, &lost, 1); /* recovered: its place is free again */
+		assert_used(&r, lost.id, 1);
+		bounce(&r);
+		rig_stop(&r);
+	}
+	rig_start(&r, &kinds[0], 8); /* a used index that makes no sense is no reason to refuse */
+	r.d.used[1] = 1000;
+	assert_int_equal(vring_start(r.vr, &r.d.cfg, vring_stop(r.vr), r.d.mem, NULL, &err), 0);
+	assert_true(driver_add(&r.d, &b, 1, 0) >= 0);
+	assert_int_equal(vring_pop(r.vr, &r.c), 1);
+	rig_stop(&r);
+}
+
 static int start(struct rig *r, const struct vring_config *cfg, uint32_t base)
 {
 	struct err err = {.text = ""};
@@ -689,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_kicks),
 		cmocka_unit_test(test_base),
 		cmocka_unit_test(test_base_in_flight),
+		cmocka_unit_test(test_lost_chains),
 		cmocka_unit_test(test_start_refused),
 		cmocka_unit_test(test_base_refused),
 		cmocka_unit_test(test_remap),
