@@ -104,7 +104,7 @@ static void test_copy(void **state)
 
 			split(bytes, v);
 			assert_int_equal(iov_read(v, 5, off, got, len), expect);
-			assert_memory_equal(got, TEXT + MIN(off, 10), expect);
+			assert_memory_equal(got, &TEXT[MIN(off, 10)], expect);
 			if (expect < 12)
 				assert_int_equal(got[expect], '.');
 			assert_int_equal(iov_write(v, 5, off, "0123456789abc", len), expect);
@@ -127,7 +127,7 @@ static void test_clip(void **state)
 			assert_int_equal(iov_clip(&p, &n, off, len), expect);
 			assert_int_equal(iov_total(p, n), expect);
 			assert_int_equal(iov_read(p, n, 0, got, sizeof(got)), expect);
-			assert_memory_equal(got, TEXT + MIN(off, 10), expect);
+			assert_memory_equal(got, &TEXT[MIN(off, 10)], expect);
 			assert_true(n <= 5 && p >= v && p + n <= v + 5);
 		}
 }
