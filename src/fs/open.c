@@ -92,6 +92,9 @@ static int open_regular(struct opening *o, const struct inode_use *u)
 
 	if (fd < 0)
 		return fd;
+	*o->fh = OP_NO_HANDLE;
+	if (o->fs->features.zero_message_open)
+		return 0;
 	r = handle_new(
 		o->fs->handles, inode_node(o->fs->inodes, u->inode), fd, (uint32_t)o->host, false, o->fh);
 	if (!r)
