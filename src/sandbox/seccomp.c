@@ -19,6 +19,7 @@ struct rule {
 };
 
 #define SYSCALL(call, who)	      {.number = SCMP_SYS(call), .name = #call, .user = who},
+#define SYSCALL_NUMBER(nr, call, who) {.number = nr, .name = #call, .user = who},
 #define SYSCALL_FAILS(call, err, who) {.number = SCMP_SYS(call), .name = #call, .user = who, .error = err},
 #define SYSCALL_IF(call, a, m, v, who) \
 	{.number = SCMP_SYS(call),     \

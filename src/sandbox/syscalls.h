@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Every system call that the daemon makes once it serves, and who needs it. The seccomp filter is made of
- * this list and nothing else. SYSCALL: any arguments. SYSCALL_IF: only if argument @arg masked by @mask is
- * @value. SYSCALL_FAILS: not made, answers @error. Included by seccomp.c only, which defines the macros.
+ * this list and nothing else. Included by seccomp.c only, which defines the macros:
+ * SYSCALL: any arguments. SYSCALL_NUMBER: likewise, for one that libraries do not know by name.
+ * SYSCALL_IF: only if argument @arg, masked by @mask, is @value. SYSCALL_FAILS: not made, answers @error.
  */
 
 /* libc and threads */
@@ -29,13 +30,12 @@ SYSCALL(sched_yield, "libc: spinning")
 SYSCALL(sched_getaffinity, "libc: number of CPUs")
 SYSCALL(clock_gettime, "libc: where the vDSO has none")
 SYSCALL(clock_nanosleep, "daemon/queue: polling")
-SYSCALL(gettimeofday, "libc: where the vDSO has none")
 SYSCALL_IF(clone, 0, CLONE_THREAD, CLONE_THREAD, "libc: threads, never processes")
 SYSCALL_FAILS(clone3, ENOSYS, "libc: takes clone then, whose flags a filter can see")
 
 /* daemon, vhost */
 SYSCALL(read, "daemon: signals, eventfds")
-SYSCALL(write, "daemon: eventfds, messages to stderr and to the parent")
+SYSCALL(write, "daemon: eventfds, messages to stderr and to the parent; fs/cred: labels")
 SYSCALL(writev, "libc: messages to stderr")
 SYSCALL(close, "all")
 SYSCALL(poll, "daemon: waiting")
@@ -47,14 +47,11 @@ SYSCALL(epoll_pwait, "daemon/queue")
 SYSCALL(eventfd2, "daemon/queue, vhost")
 SYSCALL(accept4, "daemon/serve: front-ends")
 SYSCALL(recvmsg, "vhost: messages")
-SYSCALL(sendmsg, "vhost: replies; daemon/notify")
-SYSCALL(recvfrom, "vhost: messages")
-SYSCALL(sendto, "vhost: replies; libc: syslog")
+SYSCALL(sendto, "vhost: replies; daemon/notify; libc: syslog")
 SYSCALL(getsockopt, "daemon/serve")
 SYSCALL(memfd_create, "vhost: in-flight regions")
 SYSCALL(fcntl, "vhost: descriptors that arrive; fs/lock: open file description locks; fs/io: flags")
 SYSCALL(ftruncate, "fs/attr: SETATTR; vhost: in-flight regions")
-SYSCALL(fstat, "vhost, virtio/mem: size of what is to be mapped")
 SYSCALL(fstatfs, "virtio/mem: page size; fs/attr: STATFS")
 SYSCALL(dup3, "daemon/detach: standard streams")
 SYSCALL_FAILS(socket, EACCES, "libc: syslog tries to connect again, which cannot be done from inside")
@@ -62,9 +59,9 @@ SYSCALL_FAILS(connect, EACCES, "libc: as socket")
 
 /* fs: names and inodes */
 SYSCALL(openat, "fs: all opening")
-SYSCALL(openat2, "fs: all opening")
 SYSCALL(statx, "fs: attributes")
-SYSCALL(newfstatat, "libc: fstat")
+SYSCALL(newfstatat, "libc: fstat; vhost, virtio/mem: size of what is to be mapped")
+SYSCALL(fstat, "libc: fstat of other versions")
 SYSCALL(name_to_handle_at, "fs/inode: file handles")
 SYSCALL(open_by_handle_at, "fs/inode: file handles")
 SYSCALL(mkdirat, "fs/namei: MKDIR")
@@ -78,28 +75,18 @@ SYSCALL(readlinkat, "fs/namei: READLINK")
 SYSCALL(getdents64, "fs/dir: READDIR")
 
 /* fs: attributes and data */
-SYSCALL(fchmod, "fs/attr: SETATTR")
 SYSCALL(fchmodat, "fs/attr: SETATTR")
-SYSCALL(fchown, "fs/attr: SETATTR")
 SYSCALL(fchownat, "fs/attr: SETATTR")
 SYSCALL(utimensat, "fs/attr: SETATTR")
-SYSCALL(truncate, "fs/attr: SETATTR")
-SYSCALL(faccessat, "fs/attr: ACCESS")
 SYSCALL(faccessat2, "fs/attr: ACCESS")
-SYSCALL(statfs, "fs/attr: STATFS")
 SYSCALL(lseek, "fs/io: LSEEK; fs/dir: READDIR")
-SYSCALL(pread64, "fs/io: READ")
-SYSCALL(preadv, "fs/io: READ")
 SYSCALL(preadv2, "fs/io: READ")
-SYSCALL(pwrite64, "fs/io: WRITE")
-SYSCALL(pwritev, "fs/io: WRITE")
 SYSCALL(pwritev2, "fs/io: WRITE")
 SYSCALL(fsync, "fs/io: FSYNC")
 SYSCALL(fdatasync, "fs/io: FSYNC")
 SYSCALL(syncfs, "fs/io: SYNCFS")
 SYSCALL(fallocate, "fs/io: FALLOCATE")
 SYSCALL(copy_file_range, "fs/io: COPY_FILE_RANGE")
-SYSCALL(dup, "fs/io: FLUSH")
 SYSCALL(flock, "fs/lock: flock")
 SYSCALL_IF(ioctl, 1, UINT32_MAX, FS_IOC_GETFLAGS, "fs/io: IOCTL")
 SYSCALL_IF(ioctl, 1, UINT32_MAX, FS_IOC_SETFLAGS, "fs/io: IOCTL")
@@ -109,22 +96,14 @@ SYSCALL_IF(ioctl, 1, UINT32_MAX, FS_IOC_FSSETXATTR, "fs/io: IOCTL")
 /* fs: extended attributes */
 SYSCALL(fsetxattr, "fs/xattr")
 SYSCALL(setxattr, "fs/xattr: by /proc/self/fd")
-SYSCALL(fgetxattr, "fs/xattr")
+SYSCALL(lsetxattr, "fs/cred: label of what was just made")
 SYSCALL(getxattr, "fs/xattr: by /proc/self/fd")
-SYSCALL(flistxattr, "fs/xattr")
 SYSCALL(listxattr, "fs/xattr: by /proc/self/fd")
-SYSCALL(fremovexattr, "fs/xattr")
 SYSCALL(removexattr, "fs/xattr: by /proc/self/fd")
-#ifndef __SNR_setxattrat /* Linux 6.13, one number on all architectures; younger than many a libseccomp */
-#define __SNR_setxattrat    463
-#define __SNR_getxattrat    464
-#define __SNR_listxattrat   465
-#define __SNR_removexattrat 466
-#endif
-SYSCALL(setxattrat, "fs/xattr")
-SYSCALL(getxattrat, "fs/xattr")
-SYSCALL(listxattrat, "fs/xattr")
-SYSCALL(removexattrat, "fs/xattr")
+SYSCALL_NUMBER(463, setxattrat, "fs/xattr: where the kernel has it")
+SYSCALL_NUMBER(464, getxattrat, "fs/xattr: where the kernel has it")
+SYSCALL_NUMBER(465, listxattrat, "fs/xattr: where the kernel has it")
+SYSCALL_NUMBER(466, removexattrat, "fs/xattr: where the kernel has it")
 
 /* fs: credentials */
 SYSCALL(setfsuid, "fs/cred")

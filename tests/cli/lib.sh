@@ -57,12 +57,12 @@ child_of() { cat "/proc/$1/task/$1/children"; }
 refused() {
 	_word=$1 _remedy=$2
 	shift 2
-	_before=$(find . ! -name log | sort)
-	timeout 10 "$COLOFSD" "$@" >log 2>&1
+	_before=$(find . ! -name 'log*' | sort)
+	timeout 10 "$COLOFSD" "$@" >log.refused 2>&1
 	_status=$?
 	[ $_status = 2 ] || fail "colofsd $*: exit status $_status"
-	[ "$(wc -l <log)" = 1 ] || fail "colofsd $*: not one line"
-	grep -qF -e "$_word" log || fail "colofsd $*: does not name $_word"
-	grep -qF -e "$_remedy" log || fail "colofsd $*: gives no remedy ($_remedy)"
-	[ "$_before" = "$(find . ! -name log | sort)" ] || fail "colofsd $*: made something"
+	[ "$(wc -l <log.refused)" = 1 ] || fail "colofsd $*: not one line"
+	grep -qF -e "$_word" log.refused || fail "colofsd $*: does not name $_word"
+	grep -qF -e "$_remedy" log.refused || fail "colofsd $*: gives no remedy ($_remedy)"
+	[ "$_before" = "$(find . ! -name 'log*' | sort)" ] || fail "colofsd $*: made something"
 }
