@@ -104,23 +104,23 @@ static void handle(struct server *s, struct vring_chain *chain)
 {
 	struct queue *q = s->queue;
 	struct mem_map *mem = mem_ref(vring_mem(q->ring));
-	struct mem_log *log = mem_log_ref(vring_log(q->ring));
 	struct fuse_chain fc = {
 		.in = chain->iov, .nin = chain->nin, .out = chain->iov + chain->nin, .nout = chain->nout};
 	ssize_t written;
 
 	q->inflight++;
 	pthread_mutex_unlock(&q->lock);
-	if (log)
-		memcpy(s->log_iov, fc.out, fc.nout * sizeof(*fc.out));
+	memcpy(s->log_iov, fc.out, fc.nout * sizeof(*fc.out)); /* the session edits the vector */
 	written = fuse_worker_handle(s->worker, &fc);
 	if (written < 0) {
 		vring_log_chain(chain, "no FUSE request with room for a reply");
 		written = 0;
 	}
-	if (log)
-		mem_log_mark_iov(log, mem, s->log_iov, chain->nout, (uint64_t)written);
 	pthread_mutex_lock(&q->lock);
+	/* The log of now, not the one that there was when the request began: a migration may have begun
+	 * meanwhile. */
+	if (vring_log(q->ring))
+		mem_log_mark_iov(vring_log(q->ring), mem, s->log_iov, chain->nout, (uint64_t)written);
 	if (s->waits) {
 		s->waits = false;
 		q->waiters--;
@@ -131,7 +131,6 @@ static void handle(struct server *s, struct vring_chain *chain)
 	if (!q->running)
 		pthread_cond_broadcast(&q->rest);
 	mem_unref(mem);
-	mem_log_unref(log);
 }
 
 /* q->lock held before and after. */

@@ -84,7 +84,7 @@ static int make_queue(struct vm *vm, unsigned int i)
 
 	dc.packed = vm->fe.features & VU_BIT(VU_F_RING_PACKED);
 	dc.event_idx = vm->fe.features & VU_BIT(VU_F_EVENT_IDX);
-	if (dc.packed)
+	if (dc.packed && !dc.base)
 		dc.base = DRV_PACKED_BASE;
 	if (i == 0)
 		cc.max_data = 4096;
@@ -110,7 +110,8 @@ int vm_start_queue(struct vm *vm, unsigned int i, uint32_t base)
 	struct vu_vring_addr a = {.index = i,
 		.desc = (uintptr_t)q->desc,
 		.used = (uintptr_t)q->used,
-		.avail = (uintptr_t)q->avail};
+		.avail = (uintptr_t)q->avail,
+		.log = gm_gpa(&vm->gm, q->used)}; /* said also where nothing is logged, as QEMU does */
 	int r = fe_set_vring(&vm->fe, VU_SET_VRING_NUM, i, q->cfg.size);
 
 	if (!r)
