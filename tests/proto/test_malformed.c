@@ -264,8 +264,11 @@ static int run(unsigned int variant)
 		BAD(nonsense),
 	};
 
+	/* A guest that sends extensions, so that their lengths count. */
+	static const struct vm_config cfg = {.init_flags = VM_INIT_FLAGS | FUSE_CREATE_SUPP_GROUP};
+
 	scratch = (struct raw){0};
-	return TEST_RUN(tests, variant | TEST_DIRECT, NULL, NULL);
+	return TEST_RUN(tests, variant | TEST_DIRECT, &cfg, NULL);
 }
 
 int main(void)

@@ -79,9 +79,8 @@ static void requests_before_init(void **state)
 
 static void unknown_requests(void **state)
 {
-	static const uint32_t opcode[] = {0, 7, 19, FUSE_BMAP, FUSE_POLL, FUSE_NOTIFY_REPLY,
-		FUSE_SETUPMAPPING, FUSE_REMOVEMAPPING, 53, 100, CUSE_INIT, 0x7fffffff, 0xffffffff,
-		FUSE_INIT_BSWAP_RESERVED};
+	static const uint32_t opcode[] = {0, 7, 19, FUSE_BMAP, FUSE_POLL, FUSE_SETUPMAPPING,
+		FUSE_REMOVEMAPPING, 60, 100, CUSE_INIT, 0x7fffffff, 0xffffffff, FUSE_INIT_BSWAP_RESERVED};
 	struct test *t = *state;
 	char zero[64] = {0};
 

@@ -172,15 +172,29 @@ static void no_switches(void **state)
 	ERR(fc_setlk(c, cr.entry.nodeid, &flk), ENOSYS);
 }
 
+/* With the capability for it. */
+static void trusted_xattrs(void **state)
+{
+	struct vm *vm = *state;
+	struct iovec value = {(char[]){"secret"}, 6};
+	struct fc_created cr;
+	char back[16];
+
+	test_boot(vm, NULL, (const char *const[]){"--xattr", "--modcaps=+sys_admin", NULL});
+	cr = create(vm, "f");
+	OK(fc_setxattr(&vm->client[1], cr.entry.nodeid, "trusted.t", value, 0));
+	LEN(fc_getxattr(&vm->client[1], cr.entry.nodeid, "trusted.t", back, sizeof(back)), 6);
+}
+
 #define MANY 20000
 
 static uint64_t node[MANY];
 
-static void make_many(struct vm *vm)
+static void make_files(struct vm *vm, unsigned int count)
 {
 	char name[16];
 
-	for (unsigned int i = 0; i < MANY; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		assert_int_equal(mknodat(vm->daemon.share, name, S_IFREG | 0644, 0), 0);
 	}
@@ -210,7 +224,7 @@ static void many_files_few_descriptors(void **state)
 		struct stat st;
 
 		test_boot(vm, NULL, (const char *const[]){mode[m], "--max-cached-fds=100", NULL});
-		make_many(vm);
+		make_files(vm, MANY);
 		learn_many(vm, MANY);
 		assert_true(test_server_fds(vm) < 300);
 		assert_int_equal(renameat(vm->daemon.share, "f5", vm->daemon.share, "moved"), 0);
@@ -221,8 +235,8 @@ static void many_files_few_descriptors(void **state)
 			if (i == 5)
 				assert_int_equal(a.attr.ino, st.st_ino);
 		}
-		assert_int_equal(unlinkat(vm->daemon.share, "f1002", 0), 0);
-		assert_true(fc_getattr(&vm->client[1], node[1002], 0, &a) == -ESTALE);
+		assert_int_equal(unlinkat(vm->daemon.share, "f1003", 0), 0);
+		assert_true(fc_getattr(&vm->client[1], node[1003], 0, &a) == -ESTALE);
 		assert_true(test_server_fds(vm) < 300);
 		test_end(vm);
 	}
@@ -235,7 +249,7 @@ static void without_file_handles(void **state)
 	struct fuse_attr_out a;
 
 	boot_with(vm, "--inode-file-handles=never");
-	make_many(vm);
+	make_files(vm, MANY);
 	learn_many(vm, 500);
 	assert_true(test_server_fds(vm) > 500);
 	assert_int_equal(unlinkat(vm->daemon.share, "f7", 0), 0);
@@ -256,9 +270,11 @@ static void reused_inode_numbers(void **state)
 	for (unsigned int m = 0; m < ARRAY_LEN(mode); m++) {
 		struct fuse_entry_out a, b;
 
-		test_boot(vm, NULL, (const char *const[]){mode[m], "--max-cached-fds=0", NULL});
+		test_boot(vm, NULL, (const char *const[]){mode[m], "--max-cached-fds=16", NULL});
+		make_files(vm, 100);
 		host_write_file(vm->daemon.share, "a", "a", 1);
 		OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "a", &a));
+		learn_many(vm, 100); /* no descriptor is left for "a", if there need be none */
 		assert_int_equal(unlinkat(vm->daemon.share, "a", 0), 0);
 		host_write_file(vm->daemon.share, "a", "bb", 2);
 		OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "a", &b));
@@ -277,6 +293,7 @@ int main(void)
 		TEST_OWN(allow_mmap),
 		TEST_OWN(readonly),
 		TEST_OWN(no_switches),
+		TEST_OWN(trusted_xattrs),
 		TEST_OWN(many_files_few_descriptors),
 		TEST_OWN(without_file_handles),
 		TEST_OWN(reused_inode_numbers),

@@ -120,20 +120,21 @@ static void stop_and_start(void **state)
 	getattr_root(vm, 1);
 }
 
-/* Split rings start from any index; the highest wraps to 0 soon. */
+/* Rings start from any index: a split ring's highest wraps to 0 soon, a packed one is on its second lap. */
 static void start_from_any_index(void **state)
 {
-	static const struct vm_config cfg = {.base = 65530, .size = 64, .client = {.max_data = 4096}};
+	struct vm_config cfg = {.base = 65530, .size = 64, .client = {.max_data = 4096}};
 	struct vm *vm = *state;
 	uint32_t base;
 
 	if (test_packed())
-		skip();
+		cfg.base = 61 * 0x10001u;
 	test_boot(vm, &cfg, NULL);
 	for (unsigned int i = 0; i < 100; i++)
 		getattr_root(vm, 1);
 	OK(vm_stop_queue(vm, 1, &base));
-	assert_int_equal(base, (65530 + 101) & 0xffff);
+	if (!test_packed())
+		assert_int_equal(base, (65530 + 101) & 0xffff);
 }
 
 /* When GET_VRING_BASE has answered nothing is in flight: what was taken is done, the rest waits for a start.

@@ -18,7 +18,7 @@ struct vm_config {
 	uint64_t features, protocol; /* what to take of what is offered; 0: VM_FEATURES, VM_PROTOCOL */
 	unsigned int queues;	     /* request queues, default 1 */
 	unsigned int size;	     /* of each queue, default 1024 */
-	uint32_t base;		     /* where split rings start */
+	uint32_t base;		     /* where rings start, as SET_VRING_BASE says it; 0: as new */
 	unsigned int huge_pages;     /* one more region, of so many */
 	uint64_t memory;	     /* bytes of each of the two large regions, default 64 MiB */
 	struct fc_config client;     /* depth default 8, max_data default 1 MiB, timeout default 5 s */
