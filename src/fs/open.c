@@ -214,7 +214,7 @@ static int hand_out(struct opening *o, int *fd, struct op_entry *out)
 static int make_as_caller(
 	struct opening *o, const struct inode_use *parent, const char *name, const struct op_mode *m)
 {
-	int flags = name ? o->host | O_CREAT | O_EXCL | O_NOFOLLOW : o->host | O_TMPFILE;
+	int flags = name ? o->host | O_CREAT | O_EXCL : o->host | O_TMPFILE;
 	bool label_left = false;
 	int r = cred_create_begin(o->fs, o->c, m, &label_left);
 	autofd int fd = r ? r : openat(parent->fd, name ? name : ".", flags, m->mode & 07777);
