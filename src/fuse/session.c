@@ -141,7 +141,7 @@ static int take_args(struct fuse_req *rq, const struct opcode *op)
  * once. */
 static int may_block(struct op_ctx *ctx, enum op_block kind)
 {
-	struct fuse_worker *w = (struct fuse_worker *)((char *)ctx - offsetof(struct fuse_worker, ctx));
+	struct fuse_worker *w = (void *)((char *)ctx - offsetof(struct fuse_worker, ctx));
 
 	if (kind == OP_BLOCK_IO && w->handed_over)
 		return 0;
