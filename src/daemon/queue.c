@@ -391,10 +391,11 @@ uint32_t queue_stop(struct queue *q)
 	return vring_stop(q->ring);
 }
 
-int queue_remap(struct queue *q, struct mem_map *mem, struct mem_log *log, struct err *err)
+int queue_remap(
+	struct queue *q, struct mem_map *mem, struct mem_log *log, struct gpa log_addr, struct err *err)
 {
 	autolock(&q->lock);
-	return vring_remap(q->ring, mem, log, err);
+	return vring_remap(q->ring, mem, log, log_addr, err);
 }
 
 void queue_set_call(struct queue *q, int call)

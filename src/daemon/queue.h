@@ -25,7 +25,8 @@ void queue_free(struct queue *q); /* stops it; NULL is allowed */
 int queue_start(struct queue *q, const struct vhost_vq *vq, struct mem_map *mem, struct mem_log *log,
 	struct err *err);
 uint32_t queue_stop(struct queue *q);
-int queue_remap(struct queue *q, struct mem_map *mem, struct mem_log *log, struct err *err);
+int queue_remap(
+	struct queue *q, struct mem_map *mem, struct mem_log *log, struct gpa log_addr, struct err *err);
 void queue_set_call(struct queue *q, int call);
 
 #endif

@@ -39,11 +39,12 @@ static uint32_t vq_stop(void *arg, unsigned int i)
 	return queue_stop(s->queues[i]);
 }
 
-static int vq_remap(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct err *err)
+static int vq_remap(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct gpa log_addr,
+	struct err *err)
 {
 	struct serve *s = arg;
 
-	return queue_remap(s->queues[i], mem, log, err);
+	return queue_remap(s->queues[i], mem, log, log_addr, err);
 }
 
 static void vq_set_call(void *arg, unsigned int i, int call)

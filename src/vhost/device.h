@@ -31,9 +31,10 @@ struct vhost_ops {
 	/* Stops it: when this returns, nothing of it is in flight and guest memory is not touched. Returns
 	 * its base. */
 	uint32_t (*vq_stop)(void *arg, unsigned int i);
-	/* While it runs: other memory (which holds its areas) or log. On error it is stopped and started
-	 * anew. */
-	int (*vq_remap)(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct err *err);
+	/* While it runs: other memory (which holds its areas), another log, or another address of its used
+	 * ring in the log. On error it is stopped and started anew. */
+	int (*vq_remap)(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log,
+		struct gpa log_addr, struct err *err);
 	/* Likewise another descriptor for calls; the old one is closed once this has returned. */
 	void (*vq_set_call)(void *arg, unsigned int i, int call);
 	/* All queues rest and the device is as new: a reset, or the front-end is gone. */

@@ -121,19 +121,24 @@ static void settle_alone(struct vhost_device *d, struct vhost_ring *q)
 		log_limited("vhost-user: the front-end could not be told");
 }
 
+/* Memory, log or log address have changed. If it cannot go on with them it rests; settling starts it anew. */
+static void remap(struct vhost_device *d, struct vhost_ring *q)
+{
+	unsigned int i = (unsigned int)(q - d->ring);
+	struct err err = {0};
+
+	if (!q->running || !should_run(d, q) ||
+		!d->ops->vq_remap(d->arg, i, d->mem, memory_active_log(d), q->log_addr, &err))
+		return;
+	log_limited("vhost-user: queue %u starts anew: %s", i, err.text);
+	rest(d, q);
+}
+
 void rings_settle(struct vhost_device *d)
 {
-	struct mem_log *log = memory_active_log(d);
-
 	for (unsigned int i = 0; i < d->queues; i++) {
-		struct vhost_ring *q = &d->ring[i];
-		struct err err = {0};
-
-		if (q->running && should_run(d, q) && d->ops->vq_remap(d->arg, i, d->mem, log, &err)) {
-			log_limited("vhost-user: queue %u starts anew: %s", i, err.text);
-			rest(d, q);
-		}
-		settle_alone(d, q);
+		remap(d, &d->ring[i]);
+		settle_alone(d, &d->ring[i]);
 	}
 }
 
@@ -254,7 +259,8 @@ HANDLER(handle_set_vring_enable)
 	return told(d, q, err);
 }
 
-/* While it runs this only switches the log on and off in practice, and then nothing of it differs. */
+/* While it runs this only switches the log on and off in practice: then at most the address in the log
+ * differs. */
 HANDLER(handle_set_vring_addr)
 {
 	struct wire_vring_addr a;
@@ -265,13 +271,16 @@ HANDLER(handle_set_vring_addr)
 	q = ring_at(d, a.index, err);
 	if (!q)
 		return -EINVAL;
-	if (q->desc.v != a.desc || q->avail.v != a.avail || q->used.v != a.used || q->log_addr.v != a.log)
+	if (q->desc.v != a.desc || q->avail.v != a.avail || q->used.v != a.used)
 		rest(d, q);
 	q->desc.v = a.desc;
 	q->avail.v = a.avail;
 	q->used.v = a.used;
-	q->log_addr.v = a.log;
 	q->addressed = true;
+	if (q->log_addr.v != a.log) {
+		q->log_addr.v = a.log;
+		remap(d, q);
+	}
 	return told(d, q, err);
 }
 

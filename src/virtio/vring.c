@@ -131,7 +131,8 @@ uint32_t vring_stop(struct vring *vr)
 	return vr->base;
 }
 
-int vring_remap(struct vring *vr, struct mem_map *mem, struct mem_log *log, struct err *err)
+int vring_remap(
+	struct vring *vr, struct mem_map *mem, struct mem_log *log, struct gpa log_addr, struct err *err)
 {
 	struct areas at;
 	int r;
@@ -141,6 +142,7 @@ int vring_remap(struct vring *vr, struct mem_map *mem, struct mem_log *log, stru
 	r = place_all(&vr->cfg, mem, &at, err);
 	if (r)
 		return r;
+	vr->cfg.log_addr = log_addr;
 	adopt(vr, &at, mem, log);
 	return 0;
 }

@@ -55,8 +55,12 @@ int vring_start(struct vring *vr, const struct vring_config *cfg, uint32_t base,
  */
 uint32_t vring_stop(struct vring *vr);
 
-/* Uses other memory (same addresses) and another log from now on, mid-flight. On error the old ones stay. */
-int vring_remap(struct vring *vr, struct mem_map *mem, struct mem_log *log, struct err *err);
+/*
+ * Uses other memory (same addresses) and another log, with the used ring at @log_addr in it, from now on,
+ * mid-flight. On error the old ones stay.
+ */
+int vring_remap(
+	struct vring *vr, struct mem_map *mem, struct mem_log *log, struct gpa log_addr, struct err *err);
 
 /*
  * Where to go on, as VHOST_USER_GET_VRING_BASE and SET_VRING_BASE mean it: split: the next available index;

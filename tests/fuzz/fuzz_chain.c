@@ -228,7 +228,7 @@ static void restart(struct run *r)
 static void remap(struct run *r)
 {
 	r->map ^= 1;
-	require(!vring_remap(r->vr, guest.map[r->map], r->cfg.log ? guest.log : NULL, NULL));
+	require(!vring_remap(r->vr, guest.map[r->map], r->cfg.log ? guest.log : NULL, r->cfg.log_addr, NULL));
 }
 
 static void step(struct run *r, struct cursor *c)

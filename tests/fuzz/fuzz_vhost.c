@@ -84,14 +84,15 @@ static uint32_t owner_stop(void *arg, unsigned int i)
 	return vring_stop(f->ring[i]);
 }
 
-static int owner_remap(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct err *err)
+static int owner_remap(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log,
+	struct gpa log_addr, struct err *err)
 {
 	struct front_end *f = arg;
 
 	require(i < QUEUES && f->running[i]);
 	if (f->fail_remap)
 		return err_set(err, ENOMEM, "told to fail");
-	return vring_remap(f->ring[i], mem, log, err);
+	return vring_remap(f->ring[i], mem, log, log_addr, err);
 }
 
 static void owner_set_call(void *arg, unsigned int i, int call)

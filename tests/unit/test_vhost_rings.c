@@ -256,6 +256,9 @@ static void dirty_logging(void **state)
 	assert_non_null(p->q[0].log);
 	addr.flags = 1;
 	peer_tell(p, WIRE_SET_VRING_ADDR, &addr, sizeof(addr), -1);
+	addr.log += 4096;
+	peer_tell(p, WIRE_SET_VRING_ADDR, &addr, sizeof(addr), -1);
+	assert_int_equal(p->q[0].vq.ring.log_addr.v, addr.log);
 	first = p->q[0].log;
 	peer_ask(p, WIRE_SET_LOG_BASE, &log, sizeof(log), p->memory, 0);
 	assert_ptr_not_equal(p->q[0].log, first);

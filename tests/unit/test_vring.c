@@ -626,7 +626,7 @@ static void test_remap(void **state)
 			id = driver_add(&r.d, &b, 1, 0);
 			assert_int_equal(vring_pop(r.vr, &r.c), 1);
 			held = mem_ref(vring_mem(r.vr));
-			assert_int_equal(vring_remap(r.vr, m, NULL, &err), 0);
+			assert_int_equal(vring_remap(r.vr, m, NULL, r.d.cfg.log_addr, &err), 0);
 			assert_ptr_equal(vring_mem(r.vr), m);
 			mem_unref(m);
 			*(char *)r.iov[0].iov_base = (char)k;
@@ -638,11 +638,11 @@ static void test_remap(void **state)
 		}
 		m = other_map(&r.d, AVAIL_OFF);
 		held = vring_mem(r.vr);
-		assert_int_equal(vring_remap(r.vr, m, NULL, &err), -EFAULT);
+		assert_int_equal(vring_remap(r.vr, m, NULL, r.d.cfg.log_addr, &err), -EFAULT);
 		assert_ptr_equal(vring_mem(r.vr), held);
 		bounce(&r);
 		vring_stop(r.vr);
-		assert_int_equal(vring_remap(r.vr, m, NULL, &err), -EINVAL);
+		assert_int_equal(vring_remap(r.vr, m, NULL, r.d.cfg.log_addr, &err), -EINVAL);
 		mem_unref(m);
 		rig_stop(&r);
 	}
@@ -690,7 +690,7 @@ static void test_log(void **state)
 			vring_start(r.vr, &cfg, kinds[i].packed ? 0x8bb88bb8 : 3000, r.d.mem, NULL, &err), 0);
 		bounce(&r);
 		assert_false(marked(bits, RAM_GPA + USED_OFF));
-		assert_int_equal(vring_remap(r.vr, r.d.mem, log, &err), 0);
+		assert_int_equal(vring_remap(r.vr, r.d.mem, log, cfg.log_addr, &err), 0);
 		bounce(&r);
 		vring_want_kick(r.vr);
 		elem = kinds[i].packed ? RAM_GPA + DESC_OFF + 3001 * 16 : cfg.log_addr.v + 4 + 3001 * 8;

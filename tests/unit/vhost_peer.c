@@ -61,7 +61,8 @@ static uint32_t owner_stop(void *arg, unsigned int i)
 	return q->stop_base;
 }
 
-static int owner_remap(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log, struct err *err)
+static int owner_remap(void *arg, unsigned int i, struct mem_map *mem, struct mem_log *log,
+	struct gpa log_addr, struct err *err)
 {
 	struct peer *p = arg;
 	struct peer_queue *q = &p->q[i];
@@ -70,6 +71,7 @@ static int owner_remap(void *arg, unsigned int i, struct mem_map *mem, struct me
 	if (p->fail_remap)
 		return err_set(err, p->fail_remap, "the test says no");
 	q->remaps++;
+	q->vq.ring.log_addr = log_addr;
 	q->mem = mem;
 	q->log = log;
 	return 0;
