@@ -418,9 +418,11 @@ static int fake_fsyncdir(struct fs *fs, struct op_ctx *c, struct nodeid node, st
 static int fake_setxattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const char *name,
 	const void *value, size_t size, uint32_t flags, uint32_t setxattr_flags)
 {
+	int r = note(fs, "setxattr %lu %s=%.*s size=%zu flags=%x kill=%x", U(node.v), name,
+		(int)MIN(size, 64), (const char *)value, size, flags, setxattr_flags);
+
 	(void)c;
-	return note(fs, "setxattr %lu %s=%.*s size=%zu flags=%x kill=%x", U(node.v), name, (int)MIN(size, 64),
-		(const char *)value, size, flags, setxattr_flags);
+	return strncmp(name, "refused.", 8) ? r : -EOPNOTSUPP;
 }
 
 static ssize_t give_value(int r, const char *v, size_t len, void *buf, size_t size)

@@ -261,6 +261,25 @@ static void a_symlinks_label_is_set_on_it(void **state)
 	guest_close(&g);
 }
 
+/* Labels that the host does not take: no link without its label stays behind. */
+static void a_symlink_that_takes_no_label_goes_again(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	start(&g, 37, FUSE_SECURITY_CTX);
+	guest_begin(&g, FUSE_SYMLINK, 7);
+	guest_put(&g, "n\0to", 5);
+	for (size_t i = 0; i < 4; i++)
+		put_u32(&g, (uint32_t[]){8 + 24, 1, 2, 0}[i]);
+	guest_put(&g, "refused.label\0xy", 16);
+	guest_send(&g);
+	assert_int_equal(g.reply.error, -EOPNOTSUPP);
+	assert_non_null(strstr(g.fs.log, "unlink 7 n;forget 100 1;"));
+	assert_int_equal(g.fs.lookups, 0);
+	guest_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +292,7 @@ int main(void)
 		cmocka_unit_test(extensions_longer_than_the_request_are_refused),
 		cmocka_unit_test(a_cut_at_any_byte_is_refused),
 		cmocka_unit_test(a_symlinks_label_is_set_on_it),
+		cmocka_unit_test(a_symlink_that_takes_no_label_goes_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "fuse_fake.h"
 
 #include "base/arith.h"
+#include "base/log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EVERYTHING UINT64_MAX
 
@@ -176,6 +178,26 @@ static void a_flag_goes_with_what_it_needs(void **state)
 	assert_false(f.posix_acl || f.security_ctx);
 }
 
+/* --posix-acl and --security-label without a value: a guest without it is not served. */
+static void what_the_options_insist_on_must_be_there(void **state)
+{
+	static const size_t options[] = {offsetof(struct fuse_session_config, posix_acl_required),
+		offsetof(struct fuse_session_config, security_label_required)};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		struct fuse_session_config cfg = guest_config();
+		struct guest g;
+
+		*(bool *)((char *)&cfg + options[i]) = true;
+		guest_open(&g, &cfg);
+		assert_int_equal(guest_init(&g, FUSE_MINOR, FUSE_INIT_EXT, NULL), -EOPNOTSUPP);
+		assert_int_equal(g.fs.inits, 0);
+		assert_int_equal(guest_init(&g, FUSE_MINOR, EVERYTHING, NULL), 0);
+		guest_close(&g);
+	}
+}
+
 /* A guest that promises flags2 in a record that ends ahead of it. */
 static void init_ext_without_its_record_is_no_init_ext(void **state)
 {
@@ -194,6 +216,29 @@ static void init_ext_without_its_record_is_no_init_ext(void **state)
 	assert_int_equal(out.flags & FUSE_INIT_EXT, 0);
 	assert_int_equal(out.flags2, 0);
 	guest_close(&g);
+}
+
+/* The names of what was agreed on, and of nothing else, for the person who asks why a guest does what it
+ * does. */
+static void the_result_is_logged(void **state)
+{
+	struct fuse_session_config cfg = guest_config();
+	char text[512] = "";
+	int saved = dup(STDERR_FILENO), pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	log_setup(LOG_LEVEL_TRACE, false, "test");
+	dup2(pipes[1], STDERR_FILENO);
+	negotiate(&cfg, FUSE_MAX_PAGES | FUSE_POSIX_LOCKS | FUSE_EXPORT_SUPPORT, NULL);
+	dup2(saved, STDERR_FILENO);
+	log_setup(LOG_LEVEL_WARN, false, "test");
+	assert_true(read(pipes[0], text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, "the guest speaks 7.45: POSIX_LOCKS MAX_PAGES\n"));
+	assert_non_null(strstr(text, "opcode 26"));
+	close(pipes[0]);
+	close(pipes[1]);
+	close(saved);
 }
 
 static void max_write_becomes_pages(void **state)
@@ -475,6 +520,8 @@ int main(void)
 		cmocka_unit_test(what_is_never_offered),
 		cmocka_unit_test(options_offer_flags),
 		cmocka_unit_test(a_flag_goes_with_what_it_needs),
+		cmocka_unit_test(what_the_options_insist_on_must_be_there),
+		cmocka_unit_test(the_result_is_logged),
 		cmocka_unit_test(init_ext_without_its_record_is_no_init_ext),
 		cmocka_unit_test(max_write_becomes_pages),
 		cmocka_unit_test(max_write_out_of_range_is_refused),
