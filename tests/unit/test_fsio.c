@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Open files: data in place from and to fragmented memory, appending, holes, copies, syncing, and handles
  * that are not what they say. */
-#include "share.h"
+#include "fs_share.h"
 
 #include <linux/falloc.h>
 #include <sys/mman.h>

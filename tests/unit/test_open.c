@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening, creating and closing: what is opened on the host, with which flags and whose rights, and what
  * never is. */
-#include "share.h"
+#include "fs_share.h"
 
 #include <sys/stat.h>
 
