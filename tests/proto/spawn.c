@@ -211,8 +211,8 @@ static int terminate(struct spawn *s, struct err *err)
 	int status;
 
 	kill(s->pid, SIGTERM);
-	if (!spawn_wait(s, 5000, &status))
-		return 0;
+	if (!spawn_wait(s, 5000, &status)) /* others may die of it */
+		return s->dialect == SPAWN_COLOFS && status ? describe_end(status, err) : 0;
 	kill(s->pid, SIGKILL);
 	spawn_wait(s, 5000, &status);
 	return err_set(err, ETIMEDOUT, "the daemon did not end on SIGTERM");

@@ -50,7 +50,8 @@ int spawn_launch(struct spawn *s, const struct spawn_config *cfg, struct err *er
 int spawn_check(struct spawn *s, struct err *err);
 /* Waits until it ends by itself; *status as waitpid(2) gives it. -ETIMEDOUT. */
 int spawn_wait(struct spawn *s, int timeout_ms, int *status);
-/* Ends it with SIGTERM and removes its directory. -ECHILD with @err if a signal had ended it before that. */
+/* Ends it with SIGTERM and removes its directory. -ECHILD with @err if a signal had ended it before that, or
+ * if colofsd does not end with status 0. */
 int spawn_end(struct spawn *s, struct err *err);
 /* The last lines of its log to stderr. */
 void spawn_show_log(const struct spawn *s);
