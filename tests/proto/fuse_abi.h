@@ -58,6 +58,14 @@ struct fuse_statx_out {
 };
 #endif
 
+#if FUSE_KERNEL_MINOR_VERSION < 45
+#define FUSE_COPY_FILE_RANGE_64 53
+
+struct fuse_copy_file_range_out {
+	uint64_t bytes_copied;
+};
+#endif
+
 #ifndef FUSE_CREATE_SUPP_GROUP
 #define FUSE_CREATE_SUPP_GROUP (1ULL << 34)
 #define FUSE_EXT_GROUPS	       32

@@ -343,6 +343,18 @@ ssize_t fc_copy(struct fuse_client *c, const struct fuse_copy_file_range_in *in,
 	return r ? r : (ssize_t)out.size;
 }
 
+ssize_t fc_copy_64(struct fuse_client *c, const struct fuse_copy_file_range_in *in, uint64_t node_in)
+{
+	struct fuse_copy_file_range_out out;
+	struct fc_op op = {.opcode = FUSE_COPY_FILE_RANGE_64, .node = node_in, .arg = {ARG(in)}, .nargs = 1};
+	int r;
+
+	op.reply = &out;
+	op.reply_len = sizeof(out);
+	r = call_fixed(c, &op);
+	return r ? r : (ssize_t)out.bytes_copied;
+}
+
 int fc_syncfs(struct fuse_client *c)
 {
 	struct fuse_syncfs_in in = {0};

@@ -64,6 +64,7 @@ int fc_fsync(struct fuse_client *c, struct fc_file f, bool datasync);
 int fc_fallocate(struct fuse_client *c, struct fc_file f, uint64_t off, uint64_t len, uint32_t mode);
 int fc_lseek(struct fuse_client *c, struct fc_file f, uint64_t *off, uint32_t whence);
 ssize_t fc_copy(struct fuse_client *c, const struct fuse_copy_file_range_in *in, uint64_t node_in);
+ssize_t fc_copy_64(struct fuse_client *c, const struct fuse_copy_file_range_in *in, uint64_t node_in);
 int fc_syncfs(struct fuse_client *c);
 /* @arg: in_size bytes in, out_size bytes out. The ioctl's own result, or -errno. */
 int fc_ioctl(struct fuse_client *c, uint64_t node, struct fuse_ioctl_in *in, void *arg);

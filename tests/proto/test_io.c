@@ -160,9 +160,9 @@ static void lseek_finds_holes(void **state)
 	OK(fc_release(t->c, f));
 }
 
-static void copy_file_range_copies(void **state)
+static void copy_range(struct test *t,
+	ssize_t (*copy)(struct fuse_client *, const struct fuse_copy_file_range_in *, uint64_t))
 {
-	struct test *t = *state;
 	struct fuse_copy_file_range_in in = {.off_in = 100, .off_out = 5, .len = 50000};
 	struct fc_file from, to;
 	uint64_t done = 0;
@@ -175,7 +175,7 @@ static void copy_file_range_copies(void **state)
 	in.fh_out = to.fh;
 	in.nodeid_out = to.node;
 	while (done < 50000) {
-		ssize_t n = fc_copy(t->c, &in, from.node);
+		ssize_t n = copy(t->c, &in, from.node);
 
 		assert_true(n > 0);
 		done += (uint64_t)n;
@@ -188,9 +188,19 @@ static void copy_file_range_copies(void **state)
 	host_expect_file(t->host, "to", got, 50005);
 	in.flags = 1;
 	in.len = 1;
-	ERR(fc_copy(t->c, &in, from.node), EINVAL);
+	ERR(copy(t->c, &in, from.node), EINVAL);
 	OK(fc_release(t->c, from));
 	OK(fc_release(t->c, to));
+}
+
+static void copy_file_range_copies(void **state)
+{
+	copy_range(*state, fc_copy);
+}
+
+static void copy_file_range_64_copies(void **state)
+{
+	copy_range(*state, fc_copy_64);
 }
 
 static void tmpfile_gets_a_name(void **state)
@@ -262,6 +272,7 @@ int main(void)
 		TEST(fallocate_modes),
 		TEST(lseek_finds_holes),
 		TEST(copy_file_range_copies),
+		TEST(copy_file_range_64_copies),
 		TEST(tmpfile_gets_a_name),
 		TEST(invented_handles),
 		TEST(extreme_offsets),

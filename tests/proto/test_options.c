@@ -2,7 +2,8 @@
 /* What the options change in what a guest sees. */
 #include "test.h"
 
-#include <sys/resource.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #define DAY 86400
@@ -186,6 +187,33 @@ static void trusted_xattrs(void **state)
 	LEN(fc_getxattr(&vm->client[1], cr.entry.nodeid, "trusted.t", back, sizeof(back)), 6);
 }
 
+/* What the host has mounted below the share is told, so that the guest mounts it too; or not, if so asked. */
+static void submounts(void **state)
+{
+	static const char *const args[] = {"--no-announce-submounts", NULL};
+	static const struct spawn_config spawn[] = {{0}, {.args = args}};
+	struct vm *vm = *state;
+	struct fuse_entry_out e;
+	char path[300];
+
+	for (unsigned int i = 0; i < ARRAY_LEN(spawn); i++) {
+		vm_configure(vm, &(struct vm_config){.features = VM_FEATURES});
+		OK(spawn_prepare(&vm->daemon, &vm->err));
+		snprintf(path, sizeof(path), "%s/mnt", vm->daemon.share_path);
+		assert_int_equal(mkdir(path, 0755), 0);
+		if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+			mount("proto", path, "tmpfs", 0, "size=1m"))
+			skip(); /* no right to mount */
+		OK(spawn_launch(&vm->daemon, &spawn[i], &vm->err));
+		test_come_back(vm);
+		OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "mnt", &e));
+		assert_int_equal(e.attr.flags & FUSE_ATTR_SUBMOUNT, i ? 0 : FUSE_ATTR_SUBMOUNT);
+		assert_true(S_ISDIR(e.attr.mode));
+		assert_int_equal(umount2(path, MNT_DETACH), 0);
+		test_end(vm);
+	}
+}
+
 #define MANY 20000
 
 static uint64_t node[MANY];
@@ -294,6 +322,7 @@ int main(void)
 		TEST_OWN(readonly),
 		TEST_OWN(no_switches),
 		TEST_OWN(trusted_xattrs),
+		TEST_OWN(submounts),
 		TEST_OWN(many_files_few_descriptors),
 		TEST_OWN(without_file_handles),
 		TEST_OWN(reused_inode_numbers),

@@ -200,6 +200,41 @@ static void stop_ends_waits(void **state)
 	getattr_root(vm, 1);
 }
 
+/* Waiting locks never take a whole ring, however small: there is room for the unlock that they wait for. */
+static void waiters_in_a_small_ring(void **state)
+{
+	static const struct vm_config cfg = {.size = 8, .client = {.indirect = true, .max_data = 4096}};
+	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0644};
+	struct fuse_lk_in held = {.owner = 1, .lk = {.end = FC_OFFSET_MAX, .type = F_WRLCK}}, want[8];
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	unsigned int waiting = 0, refused = 0;
+	struct fc_created cr;
+	struct fc_op op[8];
+
+	test_boot(vm, &cfg, NULL);
+	OK(fc_create(c, FUSE_ROOT_ID, "f", &in, &cr));
+	held.fh = cr.open.fh;
+	OK(fc_setlk(c, cr.entry.nodeid, &held));
+	for (unsigned int i = 0; i < ARRAY_LEN(op); i++) {
+		want[i] = held;
+		want[i].owner = 10 + i;
+		want[i].lk.type = F_RDLCK;
+		OK(fc_setlkw_start(c, cr.entry.nodeid, &want[i], &op[i]));
+	}
+	while (fc_reap(c, NULL, 50) > 0)
+		;
+	for (unsigned int i = 0; i < ARRAY_LEN(op); i++) {
+		waiting += !op[i].done;
+		refused += op[i].done && op[i].error == -ENOLCK;
+	}
+	assert_true(waiting > 0 && waiting < ARRAY_LEN(op));
+	assert_int_equal(waiting + refused, ARRAY_LEN(op));
+	held.lk.type = F_UNLCK;
+	OK(fc_setlk(c, cr.entry.nodeid, &held));
+	OK(fc_drain(c));
+}
+
 static void disable_and_enable(void **state)
 {
 	struct vm *vm = *state;
@@ -372,6 +407,7 @@ int main(void)
 		TEST_OWN(start_from_any_index),
 		TEST_OWN(stop_quiesces),
 		TEST_OWN(stop_ends_waits),
+		TEST_OWN(waiters_in_a_small_ring),
 		TEST_OWN(disable_and_enable),
 		TEST_OWN(comes_back),
 		TEST_OWN(goes_in_the_middle),
