@@ -10,7 +10,7 @@ for ((i = 0; i < 10000; i++)); do echo "file $i of the host, $((i * 7919))" >"$D
 seq -f "%015.0f" 1 67108864 >"$D/from-host/big"
 [ "$(stat -c %s "$D/from-host/big")" = $((1 << 30)) ]
 
-start_daemon share --shared-dir="$D" --tag=share
+start_daemon share --shared-dir="$D" $(tag_option "$vm" share)
 case $vm in
 uml) run_uml guest "$here/basic.guest" "$T/share.sock" || fail "the guest" ;;
 qemu) run_qemu guest "$here/basic.guest" "$T/share.sock:share" || fail "the guest" ;;

@@ -63,6 +63,11 @@ start_daemon() {
 	fail "colofsd ($name) did not start"
 }
 
+# tag_option VM TAG: User-Mode Linux learns the tag from the daemon. QEMU is told it, and 7.1 to 8.0 crash if the daemon has one too.
+tag_option() {
+	[ "$1" = qemu ] || echo "--tag=$2"
+}
+
 # make_image OUT MODULES_DIR SCRIPT MODULE...: an initramfs that loads the modules (a tree like lib/modules/VERSION) and runs SCRIPT.
 make_image() {
 	local out=$1 modules=$2 script=$3 root m f version

@@ -36,8 +36,8 @@ END
 chmod +x "$R/sbin/init"
 echo true >"$T/unused"
 
-start_daemon root --shared-dir="$R" --tag=rootfs_share
-start_daemon vm1 --shared-dir="$T/vm1" --tag=vm1
+start_daemon root --shared-dir="$R" $(tag_option "$vm" rootfs_share)
+start_daemon vm1 --shared-dir="$T/vm1" $(tag_option "$vm" vm1)
 args=(-- root=rootfs_share rootfstype=virtiofs)
 case $vm in
 uml) run_uml guest "$T/unused" "$T/root.sock" "$T/vm1.sock" "${args[@]}" || fail "the guest" ;;
