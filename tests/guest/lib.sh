@@ -16,7 +16,7 @@ guest_end() {
 	for p in "${pids[@]}"; do wait "$p" 2>/dev/null || true; done
 	if declare -F guest_cleanup >/dev/null; then guest_cleanup || true; fi
 	[ $status = 0 ] || [ $status = 77 ] || show_logs
-	rm -rf "$T"
+	[ -n "${KEEP-}" ] || rm -rf "$T"
 	exit $status
 }
 trap guest_end EXIT
