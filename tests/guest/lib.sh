@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # What the guest tests share: a private directory, daemons, and guests that run one script and power off.
-# Source it. The environment names the programs: COLOFSD, and KERNEL (what scripts/kernel unpacked), both set by meson.
+# Source it. The environment, set by meson, names the programs: COLOFSD, KERNEL (what scripts/kernel unpacked), and UML_PRELOAD
+# (which lets User-Mode Linux run on processors that are newer than it).
 # Everything that a test starts ends with it, and its directory goes.
 
 set -eu
@@ -111,7 +112,7 @@ run_uml() {
 	done
 	[ $# = 0 ] || shift
 	make_image "$T/$name.initrd" "$modules" "$script" fuse virtiofs
-	env TMPDIR="$T" timeout -k 5 "${GUEST_TIMEOUT:-120}" linux.uml mem=512M initrd="$T/$name.initrd" "${args[@]}" con=null con0=null,fd:1 \
+	env TMPDIR="$T" ${UML_PRELOAD:+LD_PRELOAD=$UML_PRELOAD} timeout -k 5 "${GUEST_TIMEOUT:-120}" linux.uml mem=512M initrd="$T/$name.initrd" "${args[@]}" con=null con0=null,fd:1 \
 		quiet "$@" >"$T/$name.console.log" 2>&1 </dev/null || true
 	tr -d '\r' <"$T/$name.console.log" >"$T/$name.out"
 	guest_result "$T/$name.out"
