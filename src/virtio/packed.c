@@ -13,6 +13,7 @@
 enum { EVENT_ENABLE, EVENT_DISABLE, EVENT_DESC }; /* flags of an event suppression area */
 
 #define WRAP_BIT (1U << 15)
+#define NEW_RING (WRAP_BIT | WRAP_BIT << 16)
 
 /* The ring's own descriptors are aligned, so their parts can be loaded and stored each as one. */
 struct slot {
@@ -65,9 +66,29 @@ static void set_event(struct vring *vr, uint16_t flags, uint16_t off_wrap)
 	ring_mark(vr, vr->used_gpa, 0, sizeof(*e));
 }
 
+/*
+ * User-Mode Linux says base 0 for a new ring, where both wrap counters should be 1. Taken literally, 0 is the
+ * end of a round with wrap counters 1, which leaves used descriptors of that round behind; a new ring has
+ * none.
+ */
+static bool is_new(const struct vring *vr)
+{
+	const struct slot *ring = vr->at.desc;
+
+	for (uint32_t i = 0; i < vr->cfg.size; i++) {
+		uint16_t flags = load16(&ring[i].flags);
+
+		if (flags & DESC_AVAIL && flags & DESC_USED)
+			return false;
+	}
+	return true;
+}
+
 /* What was taken and not given back before counts as in flight. */
 static void begin(struct vring *vr, uint32_t base)
 {
+	if (!base && is_new(vr))
+		base = NEW_RING;
 	vr->avail = base_avail(base) & (uint16_t)~WRAP_BIT;
 	vr->avail_wrap = base_avail(base) & WRAP_BIT;
 	vr->used = base_used(base) & (uint16_t)~WRAP_BIT;

@@ -24,8 +24,8 @@ try() {
 	[ "$(cat /mnt/from-host)" = "from the host" ]
 	echo "from the guest" >/mnt/from-guest
 	echo "kept in the root" >/etc/kept
-	cp /bin/busybox /tmp/copy
-	/tmp/copy true
+	cp /bin/busybox /tmp/sh
+	[ "$(/tmp/sh -c "echo works")" = works ]
 }
 (try) >/tmp/log 2>&1
 echo "GUEST-RESULT $?" >/dev/console
@@ -45,5 +45,5 @@ qemu) run_qemu guest "$T/unused" "$T/root.sock:rootfs_share" "$T/vm1.sock:vm1" "
 esac
 [ "$(cat "$T/vm1/from-guest")" = "from the guest" ] || fail "the fstab mount"
 [ "$(cat "$R/etc/kept")" = "kept in the root" ] || fail "the root file system"
-cmp "$R/bin/busybox" "$R/tmp/copy" || fail "a program copied on the root file system"
+cmp "$R/bin/busybox" "$R/tmp/sh" || fail "a program copied on the root file system"
 echo "root file system and fstab line work"
