@@ -190,6 +190,17 @@ static int listen_at(const char *path, struct err *e)
 	return fd_take(&fd);
 }
 
+/* The root is ours: no option of the user's, and no submounts shown, because overlayfs enters none. */
+static void add_daemon_options(const struct plan *p, const struct share *sh, struct strv *argv)
+{
+	if (!strcmp(sh->tag, SHARE_ROOT)) {
+		strv_add(argv, "--no-announce-submounts");
+		return;
+	}
+	for (size_t i = 0; i < p->opts->daemon_options.n; i++)
+		strv_add(argv, "%s", p->opts->daemon_options.v[i]);
+}
+
 static int start_daemon(const struct plan *p, struct session *s, const struct share *sh,
 	const char *socket_path, struct err *e)
 {
@@ -208,8 +219,7 @@ static int start_daemon(const struct plan *p, struct session *s, const struct sh
 		strv_add(&argv, "--tag=%s", sh->tag);
 	if (sh->readonly)
 		strv_add(&argv, "--readonly");
-	for (size_t i = 0; i < p->opts->daemon_options.n && strcmp(sh->tag, SHARE_ROOT) != 0; i++)
-		strv_add(&argv, "%s", p->opts->daemon_options.v[i]);
+	add_daemon_options(p, sh, &argv);
 	ret = session_spawn(s, &(struct spawn){.name = name, .argv = argv.v, .keep = {fd, -1}}, &proc, e);
 	strv_free(&argv);
 	return ret;

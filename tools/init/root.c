@@ -164,14 +164,37 @@ void root_enter(const struct init_config *c)
 		fprintf(stderr, "sethostname: %s\n", strerror(errno));
 }
 
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Makes a mount point. Several shares lie in one directory; where the root takes no writes, a tmpfs covers
+ * that. */
+static bool make_mount_point(const struct init_config *c, const char *at)
+{
+	char parent[4096];
+	size_t n = (size_t)(strrchr(at, '/') - at);
+
+	make_dir(at);
+	if (is_dir(at) || c->n_shares == 1 || !n || n >= sizeof(parent))
+		return is_dir(at);
+	memcpy(parent, at, n);
+	parent[n] = '\0';
+	if (mount("tmpfs", parent, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
+		return false;
+	make_dir(at);
+	return is_dir(at);
+}
+
 void root_mount_shares(const struct init_config *c)
 {
 	for (size_t i = 0; i < c->n_shares; i++) {
 		const struct init_share *s = &c->shares[i];
-		struct stat st;
 
-		make_dir(s->at);
-		if (stat(s->at, &st) < 0 || !S_ISDIR(st.st_mode))
+		if (!make_mount_point(c, s->at))
 			fail("mount point %s: it is no directory in the guest and cannot be made; choose "
 			     "another with --at",
 				s->at);
