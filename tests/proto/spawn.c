@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -125,7 +125,7 @@ int spawn_prepare(struct spawn *s, struct err *err)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	*s = (struct spawn){.fd = -1, .share = -1, .dialect = spawn_dialect()};
+	*s = (struct spawn){.fd = -1, .share = -1, .alive = -1, .dialect = spawn_dialect()};
 	snprintf(s->dir, sizeof(s->dir), "%s/colofs-proto-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(s->dir)) {
 		s->dir[0] = 0;
@@ -142,7 +142,6 @@ int spawn_prepare(struct spawn *s, struct err *err)
 
 static _Noreturn void run_child(const struct argv *a, int log, int fd)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
 	if (fd >= 0)
@@ -150,6 +149,60 @@ static _Noreturn void run_child(const struct argv *a, int log, int fd)
 	execvp(a->v[0], a->v);
 	perror(a->v[0]);
 	_exit(127);
+}
+
+static void close_all_but(unsigned int a, unsigned int b)
+{
+	unsigned int low = MIN(a, b), high = MAX(a, b);
+
+	if (low > 3)
+		close_range(3, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+}
+
+/* What remains to be done if this process is gone without a word. */
+static _Noreturn void run_keeper(const struct spawn *s, int gone, int daemon)
+{
+	char word;
+
+	close_all_but((unsigned int)gone, (unsigned int)daemon);
+	if (read(gone, &word, 1) == 0) {
+		pidfd_send_signal(daemon, SIGTERM, NULL, 0);
+		nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+		pidfd_send_signal(daemon, SIGKILL, NULL, 0);
+		spawn_remove_tree(s->dir);
+	}
+	_exit(0);
+}
+
+/* A parent-death signal would not do: it is forgotten when the daemon changes its credentials. */
+static int start_keeper(struct spawn *s)
+{
+	autofd int daemon = pidfd_open(s->pid, 0);
+	int pair[2];
+
+	if (daemon < 0 || pipe2(pair, O_CLOEXEC))
+		return -errno;
+	s->keeper = fork();
+	if (!s->keeper) {
+		close(pair[1]);
+		run_keeper(s, pair[0], daemon);
+	}
+	close(pair[0]);
+	s->alive = pair[1];
+	return s->keeper < 0 ? -errno : 0;
+}
+
+static void dismiss_keeper(struct spawn *s)
+{
+	if (s->alive < 0)
+		return;
+	if (write(s->alive, "", 1) == 1 && s->keeper > 0)
+		waitpid(s->keeper, NULL, 0);
+	close(s->alive);
+	s->alive = -1;
 }
 
 int spawn_launch(struct spawn *s, const struct spawn_config *cfg, struct err *err)
@@ -166,6 +219,8 @@ int spawn_launch(struct spawn *s, const struct spawn_config *cfg, struct err *er
 		return err_sys(err, errno, "fork");
 	if (!s->pid)
 		run_child(&a, log, fd);
+	if (start_keeper(s))
+		return err_set(err, EIO, "no keeper of the daemon");
 	return 0;
 }
 
@@ -229,13 +284,14 @@ int spawn_end(struct spawn *s, struct err *err)
 		r = describe_end(status, err);
 	if (r)
 		spawn_show_log(s);
+	dismiss_keeper(s);
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->share >= 0)
 		close(s->share);
 	if (s->dir[0])
 		spawn_remove_tree(s->dir);
-	*s = (struct spawn){.fd = -1, .share = -1};
+	*s = (struct spawn){.fd = -1, .share = -1, .alive = -1};
 	return r;
 }
 

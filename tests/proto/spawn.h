@@ -31,8 +31,10 @@ struct spawn_config {
 struct spawn {
 	enum spawn_dialect dialect;
 	pid_t pid;
-	int fd;	   /* SPAWN_CONNECTED_FD: the front-end's end, until somebody takes it; else -1 */
-	int share; /* descriptor of the shared directory */
+	pid_t keeper; /* ends the daemon and removes the directory if this process dies */
+	int alive;    /* what the keeper listens at */
+	int fd;	      /* SPAWN_CONNECTED_FD: the front-end's end, until somebody takes it; else -1 */
+	int share;    /* descriptor of the shared directory */
 	char dir[256], share_path[272], socket_path[272], log_path[272];
 };
 

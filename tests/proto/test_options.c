@@ -245,6 +245,7 @@ static void learn_many(struct vm *vm, unsigned int count)
 static void many_files_few_descriptors(void **state)
 {
 	static const char *const mode[] = {"--inode-file-handles=prefer", "--inode-file-handles=mandatory"};
+	static const unsigned int count[] = {MANY, 2000};
 	struct vm *vm = *state;
 
 	for (unsigned int m = 0; m < ARRAY_LEN(mode); m++) {
@@ -252,11 +253,11 @@ static void many_files_few_descriptors(void **state)
 		struct stat st;
 
 		test_boot(vm, NULL, (const char *const[]){mode[m], "--max-cached-fds=100", NULL});
-		make_files(vm, MANY);
-		learn_many(vm, MANY);
+		make_files(vm, count[m]);
+		learn_many(vm, count[m]);
 		assert_true(test_server_fds(vm) < 300);
 		assert_int_equal(renameat(vm->daemon.share, "f5", vm->daemon.share, "moved"), 0);
-		for (unsigned int i = 5; i < MANY; i += 997) {
+		for (unsigned int i = 5; i < count[m]; i += 997) {
 			OK(fc_getattr(&vm->client[1], node[i], 0, &a));
 			st = i == 5 ? host_stat(vm->daemon.share, "moved")
 				    : host_stat(vm->daemon.share, "f6");
@@ -277,7 +278,7 @@ static void without_file_handles(void **state)
 	struct fuse_attr_out a;
 
 	boot_with(vm, "--inode-file-handles=never");
-	make_files(vm, MANY);
+	make_files(vm, 500);
 	learn_many(vm, 500);
 	assert_true(test_server_fds(vm) > 500);
 	assert_int_equal(unlinkat(vm->daemon.share, "f7", 0), 0);

@@ -16,7 +16,7 @@
 void vm_configure(struct vm *vm, const struct vm_config *cfg)
 {
 	*vm = (struct vm){.cfg = *cfg, .fe = {.sock = -1, .backend_req = -1}};
-	vm->daemon = (struct spawn){.fd = -1, .share = -1};
+	vm->daemon = (struct spawn){.fd = -1, .share = -1, .alive = -1};
 	DEFAULT(vm->cfg.features, VM_FEATURES);
 	DEFAULT(vm->cfg.protocol, VM_PROTOCOL);
 	DEFAULT(vm->cfg.queues, 1);
