@@ -18,7 +18,8 @@ def ask(s):
     assert struct.unpack("=Q", s.recv(8, socket.MSG_WAITALL))[0] >> 32 & 1, "no VIRTIO_F_VERSION_1"
 
 def run(args, fd):
-    return subprocess.Popen([sys.argv[1], "--sandbox=" + mode, "--fd=%d" % fd] + args, pass_fds=[fd],
+    return subprocess.Popen([sys.argv[1], "--sandbox=" + mode, "--fd=%d" % fd] + args +
+                            os.environ.get("COLOFSD_ARGS", "").split(), pass_fds=[fd],
                             stderr=open("log", "w"))
 
 for args in kata, libvirt:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# For the tests of colofsd's command line: sourced. $COLOFSD is the program. Each test has a directory of its own
+# For the tests of colofsd's command line: sourced. $COLOFSD is the program, $COLOFSD_ARGS what it always gets. Each test has a directory of its own
 # (the current one), with a share in it, and ends what it started.
 set -u
 : "${COLOFSD:?names the program to test}"
@@ -37,7 +37,7 @@ until_true() {
 # start ARG...: the daemon in the background, ready; its pid is $pid, its messages go to ./log
 start() {
 	rm -f log
-	"$COLOFSD" "$@" >log 2>&1 &
+	"$COLOFSD" ${COLOFSD_ARGS:-} "$@" >log 2>&1 &
 	pid=$!
 	started="$started $pid"
 	until_true 10 grep -q 'info: serving' log || fail "colofsd $* did not start"

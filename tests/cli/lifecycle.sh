@@ -37,7 +37,7 @@ for mode in $modes; do
 	stop TERM
 	[ ! -e other.pid ] || fail "$mode: --pid-file stays"
 
-	"$COLOFSD" $S --socket-path=s --sandbox=$mode --daemonize >log 2>&1 || fail "$mode: --daemonize: status $?"
+	"$COLOFSD" ${COLOFSD_ARGS:-} $S --socket-path=s --sandbox=$mode --daemonize >log 2>&1 || fail "$mode: --daemonize: status $?"
 	[ -S s ] || fail "$mode: --daemonize came back before the socket was there"
 	pid=$(cat s.pid)
 	started="$started $pid"
@@ -65,7 +65,8 @@ for name in ("./notify", "\0colofs-test-%d" % os.getpid()):
     n.settimeout(10)
     for mode in modes:
         env = dict(os.environ, NOTIFY_SOCKET=path.replace("\0", "@"))
-        p = subprocess.Popen([sys.argv[1], "--shared-dir=share", "--socket-path=s", "--sandbox=" + mode], env=env,
+        p = subprocess.Popen([sys.argv[1], "--shared-dir=share", "--socket-path=s", "--sandbox=" + mode] +
+                             os.environ.get("COLOFSD_ARGS", "").split(), env=env,
                              stderr=subprocess.DEVNULL)
         def heard():
             data, anc, _, _ = n.recvmsg(100, 100)

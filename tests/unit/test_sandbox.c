@@ -25,6 +25,15 @@
 
 #define LOCK_FAILED 99
 
+/* A sanitizer's library makes system calls of its own, which the filter does not allow. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
 /* Runs @body in a child that is locked with @cfg. Returns waitpid()'s status. */
 static int run_locked(const struct sandbox_config *cfg, int (*body)(void))
 {
@@ -124,6 +133,8 @@ static int call_kill(void)
 static void test_needed(void **state)
 {
 	(void)state;
+	if (SANITIZED)
+		skip();
 	assert_int_equal(locked(SANDBOX_SECCOMP_KILL, what_is_needed), 0);
 	assert_int_equal(locked(SANDBOX_SECCOMP_TRAP, what_is_needed), 0);
 }
