@@ -9,6 +9,7 @@
 #include "daemon/outside.h"
 #include "daemon/serve.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,8 +27,12 @@ struct daemon {
 	struct sandbox_root root;
 };
 
-static int fail(const struct options *o, int status, const struct err *err)
+/* One line, whatever stood in the argument that it quotes. */
+static int fail(const struct options *o, int status, struct err *err)
 {
+	for (char *s = err->text; *s; s++)
+		if (iscntrl((unsigned char)*s))
+			*s = '?';
 	fprintf(stderr, "colofsd: %s\n", err->text);
 	if (o->syslog)
 		log_error("%s", err->text);
@@ -49,11 +54,6 @@ static void close_inherited(uint32_t keep)
 	}
 }
 
-static void nothing(int signal)
-{
-	(void)signal;
-}
-
 static void stop_signals(sigset_t *set)
 {
 	sigemptyset(set);
@@ -66,12 +66,10 @@ static void stop_signals(sigset_t *set)
  */
 static void set_up_signals(void)
 {
-	struct sigaction interrupt = {.sa_handler = nothing};
 	sigset_t stop;
 
 	stop_signals(&stop);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
-	sigaction(SIGUSR1, &interrupt, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -161,7 +159,8 @@ static int run(struct daemon *d)
 	log_setup(o->log_level, o->syslog, "colofsd");
 	if (o->remark)
 		log_warn("%s", o->remark);
-	if (outside_check(o, &err) || outside_make(&d->outside, o, &err))
+	if (outside_check(o, &err) || sandbox_prepare(&o->sandbox, &err) ||
+		outside_make(&d->outside, o, &err))
 		return fail(o, USAGE, &err);
 	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
 	o->sandbox.parent = (struct sandbox_parent){outside_told, outside_remove, &d->outside};

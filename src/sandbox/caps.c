@@ -99,10 +99,11 @@ bool caps_will_keep(const struct sandbox_config *cfg, unsigned int cap)
 }
 
 /* What was asked for by name must be there; of the rest we keep what we have. */
-static int check_added(const struct sandbox_config *cfg, struct err *err)
+int caps_check_added(const struct sandbox_config *cfg, struct err *err)
 {
 	struct change c = {0};
 
+	capng_get_caps_process();
 	if (cfg->modcaps)
 		parse_list(cfg->modcaps, &c, NULL);
 	for (unsigned int cap = 0; cap < 64; cap++)
@@ -137,10 +138,8 @@ static int keep_only(uint64_t want, struct err *err)
 
 int caps_reduce(const struct sandbox_config *cfg, struct err *err)
 {
-	int r;
+	int r = caps_check_added(cfg, err);
 
-	capng_get_caps_process();
-	r = check_added(cfg, err);
 	return r ? r : keep_only(wanted(cfg), err);
 }
 

@@ -8,6 +8,9 @@
 /* 0, or -EINVAL with @err, which says what is wrong with a list like "+sys_admin:-mknod". */
 int caps_check(const char *modcaps, struct err *err);
 
+/* 0 if the process has what @cfg->modcaps adds, -EPERM with @err if not. */
+int caps_check_added(const struct sandbox_config *cfg, struct err *err);
+
 /* True if the process has this capability and will keep it. */
 bool caps_will_keep(const struct sandbox_config *cfg, unsigned int cap);
 

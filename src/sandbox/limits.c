@@ -48,8 +48,11 @@ int stage_limits(const struct sandbox_config *cfg, struct err *err)
 		return err_sys(err, errno, "the limit of descriptors cannot be read");
 	if (cfg->rlimit_nofile == SANDBOX_RLIMIT_DEFAULT)
 		return raise_as_far_as_allowed(&now, err);
-	if (setrlimit(RLIMIT_NOFILE, &want))
+	if (setrlimit(RLIMIT_NOFILE, &want)) {
+		uint64_t most = cfg->rlimit_nofile > nr_open() ? nr_open() : now.rlim_max;
+
 		return err_sys(err, errno, "--rlimit-nofile=%llu cannot be set; at most %llu may be had here",
-			(unsigned long long)cfg->rlimit_nofile, (unsigned long long)now.rlim_max);
+			(unsigned long long)cfg->rlimit_nofile, (unsigned long long)most);
+	}
 	return 0;
 }

@@ -3,8 +3,9 @@
  * The stages, in the order in which they must come. The guest is hostile, and may get to run what it likes in
  * this process; each stage takes away something that it would find then.
  *
- * sandbox_enter(), while the command line's paths still mean something:
+ * sandbox_prepare(), while mistakes are still the user's:
  *  1. Limits. Descriptors are raised as far as they may be: later there is no privilege to do so.
+ * sandbox_enter(), while the command line's paths still mean something:
  *  2. Outer namespaces and fork. A pid namespace begins with a new process. Somebody must stay outside to
  *     remove the socket and the pid file, which cannot be named from inside; that is the parent. A caller
  * that is not root gets a user namespace first, in which he is the only user; root must not have one, as file
@@ -68,15 +69,25 @@ static int enter_nothing(const struct sandbox_config *cfg, struct sandbox_root *
 	return r ? r : open_dir(cfg->shared_dir, &out->root, err);
 }
 
+/* A user namespace of our own: we are alone in it, and have all capabilities there. */
+static bool own_user_namespace(const struct sandbox_config *cfg)
+{
+	return cfg->mode == SANDBOX_NAMESPACE && geteuid();
+}
+
+int sandbox_prepare(const struct sandbox_config *cfg, struct err *err)
+{
+	int r = stage_limits(cfg, err);
+
+	return r || own_user_namespace(cfg) ? r : caps_check_added(cfg, err);
+}
+
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
 {
-	bool alone = cfg->mode == SANDBOX_NAMESPACE && geteuid();
-	int r;
+	bool alone = own_user_namespace(cfg);
+	int r = -EINVAL;
 
 	*out = (struct sandbox_root){.root = -1, .proc_self_fd = -1, .parent = -1};
-	r = stage_limits(cfg, err);
-	if (r)
-		return r;
 	switch (cfg->mode) {
 	case SANDBOX_NAMESPACE:
 		r = enter_namespaces(cfg, out, err);

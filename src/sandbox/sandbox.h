@@ -51,7 +51,13 @@ struct sandbox_root {
 };
 
 /*
- * Sets the limit of descriptors, and enters namespaces or the chroot. In these two modes it forks: only the
+ * Before anything is made: sets the limit of descriptors, and refuses capabilities asked for that are not
+ * there. 0 or -errno with @err, which names the option.
+ */
+int sandbox_prepare(const struct sandbox_config *cfg, struct err *err);
+
+/*
+ * Enters namespaces or the chroot. In these two modes it forks: only the
  * child returns. The parent stays outside, where socket and pid file can be removed: it waits, passes
  * SIGTERM, SIGINT and SIGHUP on, serves @cfg->parent and exits with the child's status; if the parent is
  * killed, so is the child. The caller has blocked these signals. 0 or -errno with @err.

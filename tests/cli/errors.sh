@@ -29,3 +29,14 @@ refused --xattrmap=:map::user.virtiofs.: 'use --xattr' $S --socket-path=s --xatt
 refused --uid-map=:0:1000:1: --sandbox=chroot $S --socket-path=s --uid-map=:0:1000:1:
 refused --migration-mode=find-paths 'leave the option out' $S --socket-path=s --migration-mode find-paths
 refused share --shared-dir=DIR share
+refused --cache= 'never, metadata' $S --socket-path=s --cache="so
+or so"
+refused --rlimit-nofile=2000000000 'may be had here' $S --socket-path=s --rlimit-nofile=2000000000
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	real=$COLOFSD
+	printf '#!/bin/sh\nexec setpriv --bounding-set=-mknod -- "%s" "$@"\n' "$real" >less
+	chmod +x less
+	COLOFSD=./less
+	refused --modcaps=+mknod 'start it with it' $S --socket-path=s --modcaps=+mknod
+	COLOFSD=$real
+fi
