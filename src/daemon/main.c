@@ -10,21 +10,26 @@
 #include "daemon/serve.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 
-#define USAGE	       2
-#define CACHED_FDS_MAX 65536
+#define USAGE		    2
+#define CACHED_FDS_MAX	    65536
+#define INHERITED_FILES_MAX 8
 
 struct daemon {
 	struct options opt;
 	struct outside outside;
 	struct sandbox_root root;
+	int file[INHERITED_FILES_MAX]; /* regular files that were open at the start */
+	unsigned int nfiles;
 };
 
 /* One line, whatever stood in the argument that it quotes. */
@@ -39,19 +44,42 @@ static int fail(const struct options *o, int status, struct err *err)
 	return status;
 }
 
-/* Inherited descriptors but the one that is meant for us: they would be ways out of the sandbox. */
-static void close_inherited(uint32_t keep)
+/*
+ * Inherited descriptors, but @keep, which is meant for us, would be ways out of the sandbox. Regular files
+ * stay open in the process that was started, and only there: libvirt takes a lock on its PID file that is
+ * gone with the descriptor, and by which it knows that there is somebody to end with the domain.
+ */
+static void close_inherited(struct daemon *d, uint32_t keep)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	struct stat st;
+
+	while (dir && (e = readdir(dir))) {
+		int fd = atoi(e->d_name);
+
+		if (fd <= STDERR_FILENO || (uint32_t)fd == keep || fd == dirfd(dir))
+			continue;
+		if (d->nfiles < INHERITED_FILES_MAX && !fstat(fd, &st) && S_ISREG(st.st_mode))
+			d->file[d->nfiles++] = fd;
+		else
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void close_inherited_files(const struct daemon *d)
+{
+	for (unsigned int i = 0; i < d->nfiles; i++)
+		close(d->file[i]);
+}
+
+static void open_standard_streams(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", O_RDWR);
-	if (keep > STDERR_FILENO && keep != OPTIONS_NO_FD) {
-		if (keep > STDERR_FILENO + 1)
-			close_range(STDERR_FILENO + 1, keep - 1, 0);
-		close_range(keep + 1, ~0U, 0);
-	} else {
-		close_range(STDERR_FILENO + 1, ~0U, 0);
-	}
 }
 
 static void stop_signals(sigset_t *set)
@@ -154,7 +182,8 @@ static int run(struct daemon *d)
 	int r;
 
 	set_up_signals();
-	close_inherited(o->fd);
+	open_standard_streams();
+	close_inherited(d, o->fd);
 	tzset(); /* the sandbox has another /etc/localtime, perhaps the guest's */
 	log_setup(o->log_level, o->syslog, "colofsd");
 	if (o->remark)
@@ -165,8 +194,10 @@ static int run(struct daemon *d)
 	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
 	o->sandbox.parent = (struct sandbox_parent){outside_told, outside_remove, &d->outside};
 	r = sandbox_enter(&o->sandbox, &d->root, &err);
-	if (d->root.parent >= 0)
+	if (d->root.parent >= 0) {
 		outside_leave(&d->outside);
+		close_inherited_files(d);
+	}
 	if (!r)
 		r = serve(d, &err);
 	outside_remove(&d->outside);

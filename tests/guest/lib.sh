@@ -14,6 +14,8 @@ guest_end() {
 	local status=$? p
 	trap - EXIT
 	for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
+	# User-Mode Linux that was killed leaves helpers behind. They carry its command line, which names our own directory.
+	pkill -KILL -f -- "initrd=$T/" || true
 	for p in "${pids[@]}"; do wait "$p" 2>/dev/null || true; done
 	if declare -F guest_cleanup >/dev/null; then guest_cleanup || true; fi
 	[ $status = 0 ] || [ $status = 77 ] || show_logs
