@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* A reader refuses a segment with another number. Raise it with every change of a record. */
-#define SEGMENT_LAYOUT 1
+#define SEGMENT_LAYOUT 2
 
 enum segment_section {
 	SEGMENT_CONN,	     /* one record: what the FUSE session negotiated */
@@ -23,6 +23,7 @@ enum segment_section {
 	SEGMENT_INODE_HASH,  /* its hash heads */
 	SEGMENT_HANDLES,     /* open-handle table */
 	SEGMENT_LOCK_OWNERS, /* open file descriptions that hold a lock owner's locks */
+	SEGMENT_LOCK_RANGES, /* the ranges that they hold */
 	SEGMENT_SECTIONS
 };
 

@@ -29,7 +29,7 @@ void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTI
 	plan[SEGMENT_INODES] = (struct segment_plan){sizeof(struct inode), records_for(cfg->max_inodes)};
 	plan[SEGMENT_INODE_HASH] = (struct segment_plan){sizeof(uint32_t), hash_heads(cfg->max_inodes)};
 	plan[SEGMENT_HANDLES] = (struct segment_plan){sizeof(struct handle), records_for(cfg->max_handles)};
-	plan[SEGMENT_LOCK_OWNERS] = lock_table_plan(cfg);
+	lock_table_plan(cfg, &plan[SEGMENT_LOCK_OWNERS], &plan[SEGMENT_LOCK_RANGES]);
 }
 
 static void free_tables(struct fs *fs)
@@ -58,10 +58,10 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
 	}
 	fs->handles = handle_table_new(fs->inodes, seg);
 	fs->dirs = dir_table_new(cfg->max_handles);
-	r = lock_table_new(fs, seg, &fs->locks);
-	if (r || !fs->handles || !fs->dirs) {
+	fs->locks = lock_table_new(seg);
+	if (!fs->locks || !fs->handles || !fs->dirs) {
 		free_tables(fs);
-		return err_sys(err, r ? -r : ENOMEM, "cannot make the tables of open files and locks");
+		return err_sys(err, ENOMEM, "cannot make the tables of open files and locks");
 	}
 	*out = fs;
 	return 0;

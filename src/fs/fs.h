@@ -27,7 +27,7 @@ struct fs_config {
 	bool change_creds;   /* we are root (in some user namespace): act as the caller */
 };
 
-/* What the file system wants of the segment. Fills plan[SEGMENT_MOUNTS ... SEGMENT_LOCK_OWNERS]. */
+/* What the file system wants of the segment. Fills plan[SEGMENT_MOUNTS ... SEGMENT_LOCK_RANGES]. */
 void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS]);
 
 /*

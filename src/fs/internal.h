@@ -10,6 +10,7 @@
  *   dir.c     directories                            ioctl.c   file flags and projects
  *   xattr.c   extended attributes                    lock.c    record locks and flock
  *   inode.c, inode_fd.c  inode table                 handle.c  handle table
+ *   lock_table.c  owners of record locks
  *   mount.c   host mounts beneath the share          file.c    descriptors for an op's length
  *   cred.c    whose rights a thread acts with        effect.c  the bracket around every change
  *   name.c    the door for names                     fs.c      making and ending, fs_ops
@@ -53,13 +54,14 @@ int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
  * inodes. */
 int fs_setxattr_fd(const struct fs *fs, int path_fd, const char *name, const void *value, size_t size);
 
-/* lock.c: all locks that @owner holds on the inode go (FLUSH); all that a handle's flock holds (RELEASE);
- * everything (DESTROY). */
-struct segment_plan lock_table_plan(const struct fs_config *cfg);
-int lock_table_new(struct fs *fs, const struct segment *seg, struct lock_table **out);
+/* lock.c, lock_table.c: all locks that @owner holds on the inode go (FLUSH); all that were made by the handle
+ * (RELEASE); everything (DESTROY). */
+void lock_table_plan(const struct fs_config *cfg, struct segment_plan *owners, struct segment_plan *ranges);
+struct lock_table *lock_table_new(const struct segment *seg); /* NULL: out of memory */
 void lock_table_free(struct lock_table *t);
 uint32_t lock_table_count(struct lock_table *t); /* owners that hold locks, or may */
 void lock_flush(struct fs *fs, struct nodeid node, uint64_t owner);
+void lock_release(struct fs *fs, struct nodeid node, struct op_fh fh);
 void lock_drop_all(struct fs *fs);
 
 /* dir.c */

@@ -334,5 +334,6 @@ int fs_op_release(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 		if (!file_use(fs, node, fh, FILE_READ, &f))
 			flock(f.fd, LOCK_UN);
 	}
+	lock_release(fs, node, fh);
 	return handle_release(fs->handles, node, fh, false);
 }

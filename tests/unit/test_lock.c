@@ -1,42 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Record locks and flock: between owners, handles, guests and the host; waiting, and not waiting any longer.
  */
-#include "fs_share.h"
+#include "lock_share.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-}
-
-static struct op_lock range(uint32_t type, uint64_t start, uint64_t end)
-{
-	return (struct op_lock){.type = type, .start = start, .end = end, .pid = 100};
-}
-
-static int set(struct share *s, const struct open_file *f, uint64_t owner, uint32_t type, uint64_t start,
-	uint64_t end)
-{
-	struct op_lock lk = range(type, start, end);
-
-	lk.pid = (uint32_t)owner * 10;
-	return fs_op_setlk(s->fs, &s->c, f->node, f->fh, owner, &lk, false);
-}
-
-static struct op_lock get(struct share *s, const struct open_file *f, uint64_t owner, uint32_t type,
-	uint64_t start, uint64_t end)
-{
-	struct op_lock lk = range(type, start, end);
-
-	assert_int_equal(fs_op_getlk(s->fs, &s->c, f->node, f->fh, owner, &lk), 0);
-	return lk;
-}
 
 static void test_owners(void **state)
 {
@@ -236,69 +206,6 @@ static void test_host(void **state)
 	share_free(&s);
 }
 
-/* A thread that asks for a lock and waits. */
-struct waiter {
-	struct op_ctx c; /* first */
-	struct share *s;
-	struct open_file f;
-	uint64_t owner;
-	struct op_lock lk;
-	bool whole_file;
-	int answer; /* may_block's */
-	pthread_t thread;
-	_Atomic bool blocked, done;
-	int result;
-};
-
-static int waiter_may_block(struct op_ctx *c, enum op_block kind)
-{
-	struct waiter *w = (struct waiter *)(void *)c;
-
-	w->blocked = true;
-	return kind == OP_BLOCK_LOCK ? w->answer : -EIO;
-}
-
-static void *wait_thread(void *arg)
-{
-	struct waiter *w = arg;
-
-	if (w->whole_file)
-		w->result = fs_op_flock(w->s->fs, &w->c, w->f.node, w->f.fh, w->owner, LOCK_EX);
-	else
-		w->result = fs_op_setlk(w->s->fs, &w->c, w->f.node, w->f.fh, w->owner, &w->lk, true);
-	w->done = true;
-	return NULL;
-}
-
-static void waiter_start(struct waiter *w, struct share *s, const struct open_file *f, uint64_t owner)
-{
-	w->c.may_block = waiter_may_block;
-	w->s = s;
-	w->f = *f;
-	w->owner = owner;
-	w->lk = range(F_WRLCK, 0, 9);
-	assert_int_equal(pthread_create(&w->thread, NULL, wait_thread, w), 0);
-	while (!w->blocked && !w->done)
-		nap();
-	nap();
-}
-
-static int waiter_join(struct waiter *w)
-{
-	pthread_join(w->thread, NULL);
-	return w->result;
-}
-
-static int waiter_cancel(struct waiter *w)
-{
-	w->c.cancelled = true;
-	while (!w->done) {
-		pthread_kill(w->thread, SIGUSR1);
-		nap();
-	}
-	return waiter_join(w);
-}
-
 static void test_wait(void **state)
 {
 	struct waiter w = {0};
@@ -487,11 +394,6 @@ static void test_flock_wait(void **state)
 	share_free(&s);
 }
 
-static void on_signal(int sig)
-{
-	(void)sig;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -509,9 +411,7 @@ int main(void)
 		cmocka_unit_test(test_flock),
 		cmocka_unit_test(test_flock_wait),
 	};
-	struct sigaction sa = {.sa_handler = on_signal};
 
-	sigaction(SIGUSR1, &sa, NULL);
-	alarm(25);
+	waiter_setup();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

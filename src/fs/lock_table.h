@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who holds which record locks. Each owner has a record, and an open file description of his own, for each
+ * inode that he locks; so owners in one guest, in several guests and on the host all see each other. What the
+ * host knows only as "somebody's lock" is noted here by owner, as ranges: a deadlock cannot be seen
+ * otherwise, nor a holder's pid. Owners and ranges lie in the state segment.
+ * Threads: any. Host and notes change together under the table's mutex, which is never held over a system
+ * call that waits for a lock.
+ */
+#ifndef FS_LOCK_TABLE_H
+#define FS_LOCK_TABLE_H
+
+#include "fs/internal.h"
+
+#include <fcntl.h>
+
+#define LOCK_END INT64_MAX /* struct op_lock's end for "to the end of the file" */
+
+struct lock_owner {
+	struct idtab_rec rec;
+	uint64_t node, owner;
+	_Atomic uint64_t fh;  /* the handle that he locked by last */
+	int32_t fd;	      /* his description */
+	_Atomic uint32_t pid; /* in the guest, of who locked last */
+	uint32_t ranges;      /* index of the first, 0: no locks; sorted, apart; mutex */
+	uint32_t spare;
+};
+
+/* The owner of (node, owner) with a reference, or NULL if there is none. */
+struct lock_owner *lock_owner_get(struct lock_table *t, struct nodeid node, uint64_t owner);
+
+/* The same, made around *fd if there was none; then *fd is taken. -ENOLCK: the table is full. */
+int lock_owner_make(
+	struct lock_table *t, struct nodeid node, uint64_t owner, int *fd, struct lock_owner **out);
+
+/* Gives the reference back; without locks or other users the owner is forgotten. NULL is allowed. */
+void lock_owner_put(struct lock_table *t, struct lock_owner *o);
+
+/* A change of locks on its way: what it may need is set aside beforehand, so that it cannot fail halfway. */
+struct lock_change {
+	struct op_lock lk; /* checked; end at most LOCK_END */
+	struct flock host; /* the same for the host */
+	uint32_t spare[2]; /* indices of ranges */
+};
+
+/* Checks the guest's range and type: 0 or -EINVAL. */
+int lock_change_init(struct lock_change *ch, const struct op_lock *lk);
+/* 0, or -ENOLCK: no room for more ranges; unlocking a whole file always has room. lock_change_end() in
+ * either case. */
+int lock_change_begin(struct lock_table *t, struct lock_change *ch);
+void lock_change_end(struct lock_table *t, struct lock_change *ch);
+
+/* Makes the change, unless a lock is in the way: -EAGAIN. Doing it twice is as good as once. */
+int lock_change_try(struct lock_table *t, struct lock_owner *o, struct lock_change *ch);
+
+/* Unlocks the whole file for the owner, if he has locks there. */
+int lock_owner_unlock_all(struct lock_table *t, struct nodeid node, uint64_t owner);
+/* Unlocks what owners locked by @fh last. */
+void lock_table_unlock_handle(struct lock_table *t, struct nodeid node, struct op_fh fh);
+
+/* The pid in the guest of an owner other than @owner with the lock @seen; 0: nobody in this daemon has it. */
+uint32_t lock_holder_pid(
+	struct lock_table *t, struct nodeid node, uint64_t owner, const struct op_lock *seen);
+
+/* Who waits for which lock. It lies on the waiting thread's stack. */
+struct lock_wait {
+	struct nodeid node;
+	uint64_t owner;
+	const struct op_lock *want;
+	/* The table's, mutex. */
+	struct lock_wait *next, *todo;
+	bool seen;
+};
+
+/*
+ * From now on @w waits, until lock_wait_end(). -EDEADLK, and it does not, if somebody whom it would wait for
+ * waits for @w's owner, at however many removes. An edge of that graph is not stored: whoever waits, waits
+ * for all whose ranges are in his way now. So it is enough to look when a wait begins: a lock that is got
+ * later, by an owner who then runs, closes no circle before its owner waits himself.
+ */
+int lock_wait_begin(struct lock_table *t, struct lock_wait *w);
+void lock_wait_end(struct lock_table *t, struct lock_wait *w);
+
+#endif
