@@ -454,6 +454,27 @@ static void test_base(void **state)
 	}
 }
 
+/* Base 0 of a packed ring that nobody has used is that of a new ring; of a used one it is the end of a round.
+ */
+static void test_base_zero(void **state)
+{
+	struct rig r;
+	struct err err;
+
+	(void)state;
+	rig_start(&r, &kinds[2], 0);
+	vring_stop(r.vr);
+	assert_int_equal(vring_start(r.vr, &r.d.cfg, 0, r.d.mem, NULL, &err), 0);
+	assert_int_equal(vring_base(r.vr), PACKED_FRESH);
+	for (int k = 0; k < 8; k++)
+		bounce(&r);
+	assert_int_equal(vring_stop(r.vr), 0);
+	assert_int_equal(vring_start(r.vr, &r.d.cfg, 0, r.d.mem, NULL, &err), 0);
+	assert_int_equal(vring_base(r.vr), 0);
+	bounce(&r);
+	rig_stop(&r);
+}
+
 static void test_base_in_flight(void **state)
 {
 	const struct buf bufs[] = {{DATA_GPA, 8, true}, {DATA_GPA, 8, true}, {DATA_GPA, 8, true}};
@@ -722,6 +743,7 @@ int main(void)
 		cmocka_unit_test(test_batched_call),
 		cmocka_unit_test(test_kicks),
 		cmocka_unit_test(test_base),
+		cmocka_unit_test(test_base_zero),
 		cmocka_unit_test(test_base_in_flight),
 		cmocka_unit_test(test_lost_chains),
 		cmocka_unit_test(test_start_refused),
