@@ -5,6 +5,8 @@
 #include "base/arith.h"
 #include "daemon/options_check.h"
 #include "daemon/options_table.h"
+#include "fs/idmap.h"
+#include "fs/xattrmap.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -96,6 +98,17 @@ static int set_text(struct options_parse *p, const struct met *m)
 	return 0;
 }
 
+static int set_rule(struct options_parse *p, const struct met *m)
+{
+	struct options_rules *rules = (void *)((char *)p->o + m->row->offset);
+
+	if (rules->n == OPTIONS_RULES_MAX)
+		return err_set(p->err, EINVAL, "%.160s: more than %d rules; put ranges together", m->shown,
+			OPTIONS_RULES_MAX);
+	rules->rule[rules->n++] = m->value;
+	return 0;
+}
+
 static int set_flag(struct options_parse *p, const struct met *m)
 {
 	bool on = !m->negated;
@@ -120,6 +133,8 @@ static int apply(struct options_parse *p, const struct met *m)
 		return set_choice(p, m);
 	case OPTION_TEXT:
 		return set_text(p, m);
+	case OPTION_RULES:
+		return set_rule(p, m);
 	case OPTION_SET:
 		set_enum(p, row, row->set);
 		return 0;
@@ -327,5 +342,8 @@ void options_free(struct options *o)
 	for (unsigned int i = 0; i < o->ntexts; i++)
 		free(o->texts[i]);
 	free(o->texts);
+	xattrmap_free(o->xattrmap);
+	idmap_free(o->uids);
+	idmap_free(o->gids);
 	*o = (struct options){0};
 }

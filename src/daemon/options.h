@@ -18,6 +18,14 @@ enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CAPABI
 /* What is said of a feature that a guest may or may not have. */
 enum options_offer { OPTIONS_OFFER_NEVER, OPTIONS_OFFER_AUTO, OPTIONS_OFFER_ALWAYS };
 
+#define OPTIONS_RULES_MAX 64
+
+/* The values of an option that may be repeated, in their order. */
+struct options_rules {
+	const char *rule[OPTIONS_RULES_MAX];
+	unsigned int n;
+};
+
 struct options {
 	enum options_action action;
 	const char *socket_path, *socket_group, *pid_file;
@@ -33,6 +41,10 @@ struct options {
 	struct fuse_session_config fuse;
 	struct fs_config fs; /* without its descriptors and change_creds */
 	struct vhost_config vhost;
+	const char *xattrmap_text;
+	struct options_rules uid_map, gid_map, translate_uid, translate_gid;
+	struct xattrmap *xattrmap; /* compiled, as fs and sandbox point to them */
+	struct idmap *uids, *gids;
 	const char *remark; /* a warning for the log, NULL if there is nothing to say */
 	char **texts;	    /* copies of -o lists, into which strings above may point */
 	unsigned int ntexts;

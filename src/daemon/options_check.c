@@ -2,7 +2,10 @@
 #include "daemon/options_check.h"
 
 #include "base/arith.h"
+#include "fs/idmap.h"
+#include "fs/xattrmap.h"
 #include "sandbox/caps.h"
+#include "sandbox/userns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +15,13 @@
 #define MAX_WRITE	(1u << 20)
 #define DEFAULT_QUEUES	8
 #define MAX_LOCK_OWNERS 65536
+
+#define ACCESS_ACL "system.posix_acl_access"
+
+static int err_rule(int r, const char *name, const char *rule, struct err *err)
+{
+	return r ? err_prefix(err, r, "--%s=%.64s", name, rule) : 0;
+}
 
 static bool on_locks(const struct options *o)
 {
@@ -42,6 +52,11 @@ static const char *broken_rule(const struct options_parse *p)
 		return "--posix-acl needs extended attributes; leave out --no-xattr";
 	if (given[OPT_XATTR] && !o->fuse.xattr && o->security_label != OPTIONS_OFFER_NEVER)
 		return "--security-label needs extended attributes; leave out --no-xattr";
+	if (given[OPT_XATTR] && !o->fuse.xattr && given[OPT_XATTRMAP])
+		return "--xattrmap needs extended attributes; leave out --no-xattr";
+	if ((given[OPT_UID_MAP] || given[OPT_GID_MAP]) && o->sandbox.mode != SANDBOX_NAMESPACE)
+		return "--uid-map and --gid-map need --sandbox=namespace; add that, or start the daemon in a "
+		       "user namespace (unshare --map-auto -r)";
 	if (o->fd != OPTIONS_NO_FD && o->fd <= STDERR_FILENO && o->daemonize)
 		return "--fd names a standard stream, which --daemonize gives up; use another descriptor";
 	return NULL;
@@ -63,7 +78,7 @@ static void derive_fuse(struct options *o)
 	o->fuse.security_label = o->security_label != OPTIONS_OFFER_NEVER;
 	o->fuse.posix_acl_required = o->posix_acl == OPTIONS_OFFER_ALWAYS;
 	o->fuse.security_label_required = o->security_label == OPTIONS_OFFER_ALWAYS;
-	o->fuse.xattr |= o->fuse.posix_acl || o->fuse.security_label;
+	o->fuse.xattr |= o->fuse.posix_acl || o->fuse.security_label || o->xattrmap;
 	o->fuse.readonly = o->sandbox.readonly;
 	if (o->fuse.writeback && (o->fuse.cache == FUSE_CACHE_NEVER || o->fuse.cache == FUSE_CACHE_METADATA))
 		o->remark = "--writeback has no effect with --cache=never or metadata, which cache no data";
@@ -73,11 +88,70 @@ static void derive_fuse(struct options *o)
 	}
 }
 
+/* The rules that the layers work with, from the words of the command line. */
+static int compile_ids(
+	const char *name, const struct options_rules *rules, struct idmap **out, struct err *err)
+{
+	int r = 0;
+
+	if (!rules->n)
+		return 0;
+	*out = idmap_new();
+	if (!*out)
+		return err_set(err, ENOMEM, "no memory for the rules");
+	for (unsigned int i = 0; i < rules->n && !r; i++)
+		r = err_rule(idmap_add(*out, rules->rule[i], err), name, rules->rule[i], err);
+	return r;
+}
+
+static int compile_map(
+	const char *name, const struct options_rules *rules, struct sandbox_ids *out, struct err *err)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < rules->n && !r; i++)
+		r = err_rule(userns_add(out, rules->rule[i], err), name, rules->rule[i], err);
+	return r;
+}
+
+static int compile(struct options *o, struct err *err)
+{
+	int r = 0;
+
+	if (o->xattrmap_text)
+		r = xattrmap_new(o->xattrmap_text, &o->xattrmap, err);
+	if (r)
+		return err_prefix(err, r, "--xattrmap");
+	r = compile_ids("translate-uid", &o->translate_uid, &o->uids, err);
+	if (!r)
+		r = compile_ids("translate-gid", &o->translate_gid, &o->gids, err);
+	if (!r)
+		r = compile_map("uid-map", &o->uid_map, &o->sandbox.uids, err);
+	if (!r)
+		r = compile_map("gid-map", &o->gid_map, &o->sandbox.gids, err);
+	return r;
+}
+
+/* The host neither enforces nor inherits what it does not know as an ACL. */
+static bool hides_acls(const struct options *o)
+{
+	char host[XATTR_NAME_MAX + 1];
+
+	return o->posix_acl != OPTIONS_OFFER_NEVER &&
+	       (xattrmap_to_host(o->xattrmap, ACCESS_ACL, host) || strcmp(host, ACCESS_ACL));
+}
+
 static void derive(struct options *o)
 {
 	derive_fuse(o);
 	o->fs.readonly = o->sandbox.readonly;
 	o->fs.xattr = o->fuse.xattr;
+	o->fs.xattrmap = o->xattrmap;
+	o->fs.uids = o->uids;
+	o->fs.gids = o->gids;
+	if (hides_acls(o))
+		o->remark = "--xattrmap gives ACLs another name: they are kept for the guest, but new files "
+			    "do not inherit them, and modes do not follow them";
 	o->fs.sync_on_syncfs = true;
 	o->fs.max_lock_owners = MAX_LOCK_OWNERS;
 	o->sandbox.syslog = o->syslog;
@@ -100,6 +174,9 @@ int options_check(struct options_parse *p)
 		r = caps_check(p->o->sandbox.modcaps, p->err);
 	if (r)
 		return err_prefix(p->err, r, "--modcaps=%s", p->o->sandbox.modcaps);
+	r = compile(p->o, p->err);
+	if (r)
+		return r;
 	derive(p->o);
 	return 0;
 }

@@ -62,7 +62,6 @@ static const struct option_choice offers[] = {
 };
 
 #define MIGRATION_WHY "colofs cannot migrate a guest yet; leave the option out"
-#define MAPPING_WHY   "colofs does not translate ids yet; leave it out, or map them in the file system"
 
 const struct option_row option_rows[] = {
 	[OPT_SHARED_DIR] = {.name = "shared-dir",
@@ -214,6 +213,31 @@ const struct option_row option_rows[] = {
 			"own "
 			"whose root is the share; chroot: only its root is, for containers; none: not at "
 			"all."},
+	[OPT_XATTRMAP] = {.name = "xattrmap",
+		.value = "RULES",
+		.kind = OPTION_TEXT,
+		.group = OPTION_SHARE,
+		AT(xattrmap_text),
+		.max = 65535,
+		.help = "Rename extended attributes between guest and host, and use --xattr. For example "
+			":map::user.virtiofs.: keeps all that the guest sets apart from the host's own. See "
+			"ATTRIBUTE NAMES in colofsd(1)."},
+	[OPT_UID_MAP] = {.name = "uid-map",
+		.value = ":INSIDE:OUTSIDE:COUNT:",
+		.kind = OPTION_RULES,
+		.group = OPTION_ISOLATION,
+		AT(uid_map),
+		.def_text = "the daemon's own user is the only one, in a user namespace, unless it is root",
+		.help = "With --sandbox=namespace, make a user namespace in which the users INSIDE and "
+			"following are OUTSIDE and following on the host. May be repeated. A user other "
+			"than root needs newuidmap(1) for others than himself."},
+	[OPT_GID_MAP] = {.name = "gid-map",
+		.value = ":INSIDE:OUTSIDE:COUNT:",
+		.kind = OPTION_RULES,
+		.group = OPTION_ISOLATION,
+		AT(gid_map),
+		.def_text = "as for --uid-map",
+		.help = "As --uid-map, for groups."},
 	[OPT_RLIMIT_NOFILE] = {.name = "rlimit-nofile",
 		.value = "N",
 		.kind = OPTION_NUMBER,
@@ -291,6 +315,22 @@ const struct option_row option_rows[] = {
 		.def = "no",
 		.help = "The host clears SUID and SGID bits when a file is written, which saves the guest a "
 			"request a write. Not for NFS."},
+	{.name = "translate-uid",
+		.value = "RULE",
+		.kind = OPTION_RULES,
+		.group = OPTION_SHARE,
+		AT(translate_uid),
+		.help = "Translate user ids between guest and host, also within ACLs: map:GUEST:HOST:COUNT "
+			"both ways, guest:GUEST:HOST:COUNT or host:HOST:GUEST:COUNT one way, "
+			"squash-guest:GUEST:HOST:COUNT or squash-host:HOST:GUEST:COUNT many to one, "
+			"forbid-guest:GUEST:COUNT not at all. May be repeated. Other ids stay as they "
+			"are."},
+	{.name = "translate-gid",
+		.value = "RULE",
+		.kind = OPTION_RULES,
+		.group = OPTION_SHARE,
+		AT(translate_gid),
+		.help = "As --translate-uid, for group ids."},
 	{.name = "inode-file-handles",
 		.value = "WHEN",
 		.kind = OPTION_CHOICE,
@@ -411,39 +451,6 @@ const struct option_row option_rows[] = {
 		.max = UINT32_MAX,
 		.help = "No effect: see --thread-pool-size."},
 
-	{.name = "xattrmap",
-		.value = "RULES",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = "colofs does not rename extended attributes yet; use --xattr, which passes them as "
-		       "they are",
-		.help = "Rules to rename extended attributes."},
-	{.name = "uid-map",
-		.value = "RULE",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = "colofs makes no user namespace with mapped ids yet; start it in one (unshare "
-		       "--map-auto -r) with --sandbox=chroot",
-		.help = "User ids of the daemon's user namespace."},
-	{.name = "gid-map",
-		.value = "RULE",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = "colofs makes no user namespace with mapped ids yet; start it in one (unshare "
-		       "--map-auto -r) with --sandbox=chroot",
-		.help = "Group ids of the daemon's user namespace."},
-	{.name = "translate-uid",
-		.value = "RULE",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = MAPPING_WHY,
-		.help = "Translation of user ids between guest and host."},
-	{.name = "translate-gid",
-		.value = "RULE",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = MAPPING_WHY,
-		.help = "Translation of group ids between guest and host."},
 	{.name = "preserve-noatime",
 		.kind = OPTION_REFUSED,
 		.group = OPTION_NOT_YET,

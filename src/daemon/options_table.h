@@ -17,6 +17,7 @@ enum option_kind {
 	OPTION_SECONDS, /* a double >= 0 */
 	OPTION_CHOICE,	/* an enum, one of @choices */
 	OPTION_TEXT,	/* a const char *, min .. max bytes long */
+	OPTION_RULES,	/* a struct options_rules: may be given again, each value one rule */
 	OPTION_SET,	/* the enum at @offset becomes @set; takes no value */
 	OPTION_NOTHING, /* what it asks for is so anyhow, or @why says what comes of it */
 	OPTION_REFUSED, /* known, but cannot be honoured: @why */
@@ -79,6 +80,9 @@ enum option_id {
 	OPT_SECURITY_LABEL,
 	OPT_MODCAPS,
 	OPT_SANDBOX,
+	OPT_XATTRMAP,
+	OPT_UID_MAP,
+	OPT_GID_MAP,
 	OPT_RLIMIT_NOFILE,
 	OPT_MAX_HANDLES,
 	OPT_MAX_CACHED_FDS,

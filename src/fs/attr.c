@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "fs/cred.h"
+#include "fs/idmap.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -13,10 +14,19 @@
 
 #define NSEC_PER_SEC 1000000000
 
-static int stat_fd(int fd, struct op_entry *out)
+int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct statx *st)
+{
+	if (statx(fd, name, flags, FS_STATX_MASK, st))
+		return -errno;
+	st->stx_uid = idmap_to_guest(fs->cfg.uids, st->stx_uid);
+	st->stx_gid = idmap_to_guest(fs->cfg.gids, st->stx_gid);
+	return 0;
+}
+
+static int stat_fd(const struct fs *fs, int fd, struct op_entry *out)
 {
 	out->attr_flags = 0;
-	return statx(fd, "", AT_EMPTY_PATH, FS_STATX_MASK, &out->st) ? -errno : 0;
+	return fs_stat(fs, fd, "", AT_EMPTY_PATH, &out->st);
 }
 
 int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint32_t mask,
@@ -29,12 +39,12 @@ int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 	(void)c;
 	(void)mask;
 	if (h) {
-		r = stat_fd(h->fd, out);
+		r = stat_fd(fs, h->fd, out);
 		handle_put(fs->handles, h);
 		return r;
 	}
 	r = inode_use(fs->inodes, node, &u);
-	return r ? r : stat_fd(u.fd, out);
+	return r ? r : stat_fd(fs, u.fd, out);
 }
 
 /* What SETATTR acts on: the inode, and the file opened on it if the request names one. */
@@ -57,20 +67,38 @@ static struct proc_name proc_name(int fd)
 	return n;
 }
 
+/* The owner as the host's kernel gets it. */
+static int host_owner(const struct fs *fs, const struct op_setattr *a, uid_t *uid, gid_t *gid)
+{
+	int r = 0;
+
+	*uid = *gid = IDMAP_NONE;
+	if ((a->valid & OP_SET_UID && a->uid == IDMAP_NONE) ||
+		(a->valid & OP_SET_GID && a->gid == IDMAP_NONE))
+		return -EINVAL;
+	if (a->valid & OP_SET_UID)
+		r = idmap_to_host(fs->cfg.uids, a->uid, uid);
+	if (!r && a->valid & OP_SET_GID)
+		r = idmap_to_host(fs->cfg.gids, a->gid, gid);
+	return r;
+}
+
 static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
 {
-	uid_t uid = a->valid & OP_SET_UID ? a->uid : (uid_t)-1;
-	gid_t gid = a->valid & OP_SET_GID ? a->gid : (gid_t)-1;
-	int r;
+	uid_t uid;
+	gid_t gid;
+	int r = host_owner(fs, a, &uid, &gid);
 
-	if ((a->valid & OP_SET_UID && uid == (uid_t)-1) || (a->valid & OP_SET_GID && gid == (gid_t)-1))
-		return -EINVAL;
+	if (r)
+		return r;
 	/*
 	 * The host's kernel takes SUID, SGID with group execution and file capabilities away at every chown,
 	 * whoever makes it. Only SGID without group execution stays with CAP_FSETID, so that goes first if it
 	 * must.
 	 */
 	r = a->valid & OP_SET_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+	if (!r)
+		r = fs_drop_capability(fs, t->path_fd);
 	if (!r && fchownat(t->path_fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		r = -errno;
 	return r;
@@ -98,6 +126,8 @@ static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, con
 {
 	int r = a->valid & OP_SET_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
 
+	if (!r)
+		r = fs_drop_capability(fs, t->path_fd);
 	return r ? r : truncate_file(fs, t, a->size);
 }
 
@@ -188,7 +218,7 @@ int fs_op_setattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 	t.file = h;
 	r = (int)effect_end(fs, &e, set_all(fs, c, &t, a));
 	handle_put(fs->handles, h);
-	return r ? r : stat_fd(u.fd, out);
+	return r ? r : stat_fd(fs, u.fd, out);
 }
 
 int fs_op_statfs(struct fs *fs, struct op_ctx *c, struct nodeid node, struct statvfs *out)

@@ -6,7 +6,9 @@
  */
 #include "fs/cred.h"
 
+#include "fs/idmap.h"
 #include "fs/internal.h"
+#include "fs/xattrmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,30 +181,73 @@ int cred_daemon(struct fs *fs)
 	return become(daemon_self.uid, daemon_self.gid, 0, NULL, DROP_NONE);
 }
 
+/* The caller as the host knows him. */
+struct host_ids {
+	uint32_t uid, gid;
+	uint32_t nsupp;
+	const uint32_t *supp; /* into @groups where those are translated */
+	uint32_t groups[GROUPS_MOST];
+};
+
+static int translate_groups(const struct fs *fs, const struct op_ctx *c, struct host_ids *h)
+{
+	int r = 0;
+
+	h->nsupp = c->nsupp;
+	h->supp = c->supp;
+	if (!fs->cfg.gids || !c->nsupp)
+		return 0;
+	if (c->nsupp > GROUPS_MOST)
+		return -EINVAL;
+	for (uint32_t i = 0; i < c->nsupp && !r; i++)
+		r = idmap_to_host(fs->cfg.gids, c->supp[i], &h->groups[i]);
+	h->supp = h->groups;
+	return r;
+}
+
+static int translate(const struct fs *fs, const struct op_ctx *c, struct host_ids *h)
+{
+	int r = idmap_to_host(fs->cfg.uids, c->uid, &h->uid);
+
+	if (!r)
+		r = idmap_to_host(fs->cfg.gids, c->gid, &h->gid);
+	return r ? r : translate_groups(fs, c, h);
+}
+
 int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c)
 {
+	uint32_t gid;
 	int r;
 
 	if (!fs->cfg.change_creds)
 		return 0;
-	r = become(daemon_self.uid, c->gid, 0, NULL, DROP_FSETID);
+	r = idmap_to_host(fs->cfg.gids, c->gid, &gid);
+	if (!r)
+		r = become(daemon_self.uid, gid, 0, NULL, DROP_FSETID);
 	if (r == -EPERM) /* a group that does not exist here has no members either */
 		r = become(daemon_self.uid, daemon_self.gid, 0, NULL, DROP_FSETID);
 	return r;
 }
 
+/* What root of the guest may do follows from his id there, whoever he is on the host. */
+static int become_caller(struct fs *fs, const struct op_ctx *c, uint64_t drop)
+{
+	struct host_ids h;
+	int r = translate(fs, c, &h);
+
+	if (r || !fs->cfg.change_creds)
+		return r;
+	return become(h.uid, h.gid, h.nsupp, h.supp, c->uid ? drop : DROP_NONE);
+}
+
 int cred_caller(struct fs *fs, const struct op_ctx *c)
 {
-	if (!fs->cfg.change_creds)
-		return 0;
-	return become(c->uid, c->gid, c->nsupp, c->supp, c->uid ? DROP_FSETID : DROP_NONE);
+	return become_caller(fs, c, DROP_FSETID);
 }
 
 int cred_caller_checked(struct fs *fs, const struct op_ctx *c)
 {
-	if (!fs->cfg.change_creds)
-		return 0;
-	return become(c->uid, c->gid, c->nsupp, c->supp, c->uid ? DROP_CHECKED : DROP_NONE);
+	return become_caller(fs, c, DROP_CHECKED);
 }
 
 /* The umask is one with the working directory, and threads share them until one leaves. */
@@ -232,11 +277,11 @@ static int set_umask(mode_t mask)
  * @name. */
 static bool set_create_label(struct fs *fs, const char *name, const void *label, size_t len)
 {
-	char path[64];
+	char path[64], host[XATTR_NAME_MAX + 1];
 	bool done;
 	int fd;
 
-	if (strcmp(name, "security.selinux"))
+	if (xattrmap_to_host(fs->cfg.xattrmap, name, host) || strcmp(host, "security.selinux"))
 		return false;
 	snprintf(path, sizeof(path), "../task/%ld/attr/fscreate", syscall(SYS_gettid));
 	fd = openat(fs->cfg.proc_self_fd, path, O_WRONLY | O_CLOEXEC);

@@ -23,8 +23,10 @@ int cred_daemon(struct fs *fs);
  * group.
  */
 int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c);
-/* The thread acts as the caller in the guest: what it creates belongs to him. -EPERM if an id cannot be taken
- * on here. */
+/*
+ * The thread acts as the caller in the guest, his ids translated: what it creates belongs to him. -EPERM if
+ * an id is forbidden or cannot be taken on here.
+ */
 int cred_caller(struct fs *fs, const struct op_ctx *c);
 /* As cred_caller(), and the host checks permissions as for that user (root keeps his capabilities). Only for
  * ACCESS: cred_daemon() follows. */

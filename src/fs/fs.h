@@ -10,6 +10,9 @@
 #include "base/segment.h"
 #include "fuse/ops.h"
 
+struct idmap;
+struct xattrmap;
+
 enum fs_handles { FS_HANDLES_NEVER, FS_HANDLES_PREFER, FS_HANDLES_MANDATORY };
 
 struct fs_config {
@@ -25,6 +28,9 @@ struct fs_config {
 	bool xattr;
 	bool sync_on_syncfs; /* SYNCFS really syncs */
 	bool change_creds;   /* we are root (in some user namespace): act as the caller */
+	/* NULL: nothing is translated. The caller's, for the file system's life. */
+	const struct xattrmap *xattrmap;
+	const struct idmap *uids, *gids;
 };
 
 /* What the file system wants of the segment. Fills plan[SEGMENT_MOUNTS ... SEGMENT_LOCK_RANGES]. */

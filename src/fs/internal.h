@@ -14,6 +14,8 @@
  *   mount.c   host mounts beneath the share          file.c    descriptors for an op's length
  *   cred.c    whose rights a thread acts with        effect.c  the bracket around every change
  *   name.c    the door for names                     fs.c      making and ending, fs_ops
+ * What is translated between guest and host, apart from everything else:
+ *   idmap.c   ids                xattrmap.c  names of attributes                acl.c  ids in ACLs
  */
 #ifndef FS_INTERNAL_H
 #define FS_INTERNAL_H
@@ -39,6 +41,10 @@ struct fs {
 /* All that the guest is told of an inode comes from these: no other mask is asked of the host. */
 #define FS_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
+/* attr.c: an inode's attributes as the guest shall see them, the owner translated. Arguments as statx(2)'s.
+ * -errno. */
+int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct statx *st);
+
 /* namei.c: looks one component up and counts the lookup. @parent: inode and descriptor of the directory. */
 int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out);
 
@@ -50,9 +56,16 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
  */
 int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
 
-/* xattr.c: sets an attribute by an O_PATH descriptor of any type, without a bracket. For labels of new
- * inodes. */
-int fs_setxattr_fd(const struct fs *fs, int path_fd, const char *name, const void *value, size_t size);
+/* xattr.c: sets an attribute by a descriptor of any type, O_PATH too, without a bracket. @name is the guest's.
+ * For labels of new inodes. */
+int fs_setxattr_fd(const struct fs *fs, int fd, const char *name, const void *value, size_t size);
+
+/*
+ * xattr.c: file capabilities that lie under another name on the host (--xattrmap) go, as the kernel does it
+ * with its own, ahead of a change of data, size or owner. Within that change's bracket, as the daemon. 0 where
+ * there are none; -errno: the change must not be made.
+ */
+int fs_drop_capability(const struct fs *fs, int fd);
 
 /* lock.c, lock_table.c: all locks that @owner holds on the inode go (FLUSH); all that were made by the handle
  * (RELEASE); everything (DESTROY). */

@@ -146,7 +146,8 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 		return r;
 	if (rwf & RWF_SYNC || rwf & RWF_DSYNC || f.flags & (O_DIRECT | O_SYNC))
 		file_may_block(c);
-	return effect_end(fs, &e, write_all(c, f.fd, rwf, &t));
+	r = fs_drop_capability(fs, f.fd);
+	return effect_end(fs, &e, r ? r : write_all(c, f.fd, rwf, &t));
 }
 
 static int sync_fd(struct op_ctx *c, int fd, bool datasync)
@@ -215,7 +216,9 @@ int fs_op_fallocate(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
-	r = fallocate_fd(c, f.fd, (int)mode, (off_t)off, (off_t)len);
+	r = fs_drop_capability(fs, f.fd);
+	if (!r)
+		r = fallocate_fd(c, f.fd, (int)mode, (off_t)off, (off_t)len);
 	return (int)effect_end(fs, &e, r);
 }
 
@@ -275,7 +278,10 @@ ssize_t fs_op_copy_file_range(struct fs *fs, struct op_ctx *c, const struct op_c
 		r = become_writer(fs, c);
 	if (!r)
 		r = effect_begin(fs, &e);
-	return r ? r : effect_end(fs, &e, copy_fd(c, in.fd, out.fd, copy));
+	if (r)
+		return r;
+	r = fs_drop_capability(fs, out.fd);
+	return effect_end(fs, &e, r ? r : copy_fd(c, in.fd, out.fd, copy));
 }
 
 /* ENOSYS: the guest need not ask again. */

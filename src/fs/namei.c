@@ -47,12 +47,14 @@ static uint32_t attr_flags(const struct fs *fs, const struct inode_key *dir, con
 static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry *out)
 {
 	struct inode_key key;
+	int r;
 
 	autofd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, FS_STATX_MASK, &out->st))
-		return -errno;
+	r = fs_stat(fs, fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, &out->st);
+	if (r)
+		return r;
 	key = inode_key_of(&out->st);
 	return inode_learn(fs->inodes, &key, fd_take(&fd), &out->node);
 }
@@ -60,10 +62,10 @@ static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry 
 int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out)
 {
 	struct inode_key key;
-	int r = 0;
+	int r = fs_stat(fs, parent->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, &out->st);
 
-	if (statx(parent->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, FS_STATX_MASK, &out->st))
-		return -errno;
+	if (r)
+		return r;
 	key = inode_key_of(&out->st);
 	if (!inode_learn_known(fs->inodes, &key, parent->fd, name, &out->node))
 		r = learn_name(fs, parent->fd, name, out);

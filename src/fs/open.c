@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/vfs.h>
-#include <sys/xattr.h>
 
 /* A file on the way to a handle. */
 struct opening {
@@ -82,7 +81,10 @@ static int reopen_bracketed(struct opening *o, const struct inode_use *u)
 		return reopen(o, u);
 	e.node[0] = inode_node(o->fs->inodes, u->inode);
 	r = effect_begin(o->fs, &e);
-	return r ? r : (int)effect_end(o->fs, &e, reopen(o, u));
+	if (r)
+		return r;
+	r = fs_drop_capability(o->fs, u->fd);
+	return (int)effect_end(o->fs, &e, r ? r : reopen(o, u));
 }
 
 static int open_regular(struct opening *o, const struct inode_use *u)
@@ -151,8 +153,8 @@ static int open_existing(struct opening *o, struct op_entry *out)
 		r = open_regular(o, &u);
 	if (cred_daemon(o->fs))
 		return -EIO;
-	if (!r && o->guest & O_TRUNC && statx(u.fd, "", AT_EMPTY_PATH, FS_STATX_MASK, &out->st))
-		return -errno;
+	if (!r && o->guest & O_TRUNC)
+		r = fs_stat(o->fs, u.fd, "", AT_EMPTY_PATH, &out->st);
 	return r == -EACCES || r == -EPERM ? -ESTALE : r;
 }
 
@@ -177,9 +179,10 @@ static int learn_fd(struct fs *fs, int fd, struct op_entry *out)
 	struct inode_key key;
 	char number[16];
 	int path_fd;
+	int r = fs_stat(fs, fd, "", AT_EMPTY_PATH, &out->st);
 
-	if (statx(fd, "", AT_EMPTY_PATH, FS_STATX_MASK, &out->st))
-		return -errno;
+	if (r)
+		return r;
 	snprintf(number, sizeof(number), "%d", fd);
 	path_fd = openat(fs->cfg.proc_self_fd, number, O_PATH | O_CLOEXEC);
 	if (path_fd < 0)
@@ -225,8 +228,8 @@ static int make_as_caller(
 	if (r || !label_left)
 		return r ? r : fd_take(&fd);
 	r = cred_daemon(o->fs);
-	if (!r && fsetxattr(fd, m->secctx_name, m->secctx, m->secctx_len, 0))
-		r = -errno;
+	if (!r)
+		r = fs_setxattr_fd(o->fs, fd, m->secctx_name, m->secctx, m->secctx_len);
 	if (r && name)
 		unlinkat(parent->fd, name, 0);
 	return r ? r : fd_take(&fd);

@@ -8,7 +8,10 @@
 #include "fs/internal.h"
 
 #include "base/arith.h"
+#include "base/cleanup.h"
+#include "fs/acl.h"
 #include "fs/cred.h"
+#include "fs/xattrmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,11 +50,12 @@ static bool have_at_calls(void)
 	return k == AT_THERE;
 }
 
-/* An inode's name for one call. */
+/* An inode's name for one call, and the attribute's. */
 struct target {
 	struct inode_use use;
 	int dir; /* for the calls that take a descriptor; -1: relative to the working directory */
 	char name[16];
+	char attr[XATTR_NAME_MAX + 1]; /* as the host knows it */
 };
 #define autotarget __attribute__((cleanup(target_end)))
 
@@ -72,10 +76,10 @@ static int enter_proc(const struct fs *fs)
 	return 0;
 }
 
-static int target_name(const struct fs *fs, int path_fd, struct target *t)
+static int target_name(const struct fs *fs, int fd, struct target *t)
 {
 	t->dir = have_at_calls() ? fs->cfg.proc_self_fd : -1;
-	snprintf(t->name, sizeof(t->name), "%d", path_fd);
+	snprintf(t->name, sizeof(t->name), "%d", fd);
 	return t->dir < 0 ? enter_proc(fs) : 0;
 }
 
@@ -86,35 +90,27 @@ static int target_begin(struct fs *fs, struct nodeid node, struct target *t)
 	return r ? r : target_name(fs, t->use.fd, t);
 }
 
-static int sys_set(const struct target *t, const char *name, const void *value, size_t size, int flags)
+static int sys_set(const struct target *t, const void *value, size_t size, int flags)
 {
 	struct at_args a = {.value = (uintptr_t)value, .size = (uint32_t)size, .flags = (uint32_t)flags};
 	long r;
 
 	if (t->dir < 0)
-		r = setxattr(t->name, name, value, size, flags);
+		r = setxattr(t->name, t->attr, value, size, flags);
 	else
-		r = syscall(NR_SETXATTRAT, t->dir, t->name, 0, name, &a, sizeof(a));
+		r = syscall(NR_SETXATTRAT, t->dir, t->name, 0, t->attr, &a, sizeof(a));
 	return r ? -errno : 0;
 }
 
-int fs_setxattr_fd(const struct fs *fs, int path_fd, const char *name, const void *value, size_t size)
-{
-	struct target t = {0};
-	int r = target_name(fs, path_fd, &t);
-
-	return r ? r : sys_set(&t, name, value, size, 0);
-}
-
-static ssize_t sys_get(const struct target *t, const char *name, void *value, size_t size)
+static ssize_t sys_get(const struct target *t, void *value, size_t size)
 {
 	struct at_args a = {.value = (uintptr_t)value, .size = (uint32_t)size};
 	ssize_t r;
 
 	if (t->dir < 0)
-		r = getxattr(t->name, name, value, size);
+		r = getxattr(t->name, t->attr, value, size);
 	else
-		r = syscall(NR_GETXATTRAT, t->dir, t->name, 0, name, &a, sizeof(a));
+		r = syscall(NR_GETXATTRAT, t->dir, t->name, 0, t->attr, &a, sizeof(a));
 	return r < 0 ? -errno : r;
 }
 
@@ -129,32 +125,86 @@ static ssize_t sys_list(const struct target *t, char *list, size_t size)
 	return r < 0 ? -errno : r;
 }
 
-static int sys_remove(const struct target *t, const char *name)
+static int sys_remove(const struct target *t)
 {
 	long r;
 
 	if (t->dir < 0)
-		r = removexattr(t->name, name);
+		r = removexattr(t->name, t->attr);
 	else
-		r = syscall(NR_REMOVEXATTRAT, t->dir, t->name, 0, name);
+		r = syscall(NR_REMOVEXATTRAT, t->dir, t->name, 0, t->attr);
 	return r ? -errno : 0;
 }
 
-static bool is_acl(const char *name)
+int fs_setxattr_fd(const struct fs *fs, int fd, const char *name, const void *value, size_t size)
 {
-	return !strcmp(name, "system.posix_acl_access") || !strcmp(name, "system.posix_acl_default");
+	struct target t = {0};
+	int r = xattrmap_to_host(fs->cfg.xattrmap, name, t.attr);
+
+	if (!r)
+		r = target_name(fs, fd, &t);
+	return r ? r : sys_set(&t, value, size, 0);
 }
 
-/* A guest that does not enforce ACLs shall not believe that it has set one. */
-static int check(const struct fs *fs, const char *name)
+/* What nobody may take away the guest may not see either (trusted.* without CAP_SYS_ADMIN): as if it were not
+ * there. */
+int fs_drop_capability(const struct fs *fs, int fd)
+{
+	const char *attr = xattrmap_capability(fs->cfg.xattrmap);
+	struct target t = {0};
+	int r;
+
+	if (!attr)
+		return 0;
+	snprintf(t.attr, sizeof(t.attr), "%s", attr);
+	r = target_name(fs, fd, &t);
+	if (!r)
+		r = sys_remove(&t);
+	if (r == -EPERM && sys_get(&t, NULL, 0) == -ENODATA)
+		r = 0;
+	return r == -ENODATA || r == -EOPNOTSUPP ? 0 : r;
+}
+
+/*
+ * The door: an attribute that may be asked for, by its name on the host, of an inode that is there. A guest
+ * that does not enforce ACLs shall not believe that it has set one.
+ */
+static int enter(struct fs *fs, struct nodeid node, const char *name, struct target *t)
 {
 	size_t len = strnlen(name, XATTR_NAME_MAX + 1);
+	int r;
 
 	if (!fs->cfg.xattr)
 		return -ENOSYS;
 	if (!len || len > XATTR_NAME_MAX)
 		return -ERANGE;
-	return is_acl(name) && !fs->features.posix_acl ? -EOPNOTSUPP : 0;
+	r = xattrmap_to_host(fs->cfg.xattrmap, name, t->attr);
+	if (r)
+		return r;
+	if (!fs->features.posix_acl && (acl_is_name(name) || acl_is_name(t->attr)))
+		return -EOPNOTSUPP;
+	return target_begin(fs, node, t);
+}
+
+/* Whether the value names users and groups that have to be translated. */
+static bool has_ids(const struct fs *fs, const struct target *t)
+{
+	return (fs->cfg.uids || fs->cfg.gids) && acl_is_name(t->attr);
+}
+
+static int set_value(const struct fs *fs, const struct target *t, const void *value, size_t size, int flags)
+{
+	autofree void *acl = NULL;
+	int r;
+
+	if (!has_ids(fs, t) || !size)
+		return sys_set(t, value, size, flags);
+	acl = malloc(size);
+	if (!acl)
+		return -ENOMEM;
+	memcpy(acl, value, size);
+	r = acl_to_host(acl, size, fs->cfg.uids, fs->cfg.gids);
+	return r ? r : sys_set(t, acl, size, flags);
 }
 
 int fs_op_setxattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const char *name, const void *value,
@@ -163,57 +213,64 @@ int fs_op_setxattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const ch
 	struct effect e = {
 		.kind = EFFECT_XATTR, .idempotent = !flags, .node = {node}, .nodes = 1, .unique = c->unique};
 	autotarget struct target t = {0};
-	int r = check(fs, name);
+	int r = 0;
 
-	if (!r && flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE))
+	if (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE))
 		r = -EINVAL;
 	if (!r && size > XATTR_SIZE_MAX)
 		r = -E2BIG;
 	if (!r)
+		r = enter(fs, node, name, &t);
+	if (!r)
 		r = setxattr_flags & OP_SETXATTR_ACL_KILL_SGID ? cred_daemon_kill_priv(fs, c)
 							       : cred_daemon(fs);
 	if (!r)
-		r = target_begin(fs, node, &t);
-	if (!r)
 		r = effect_begin(fs, &e);
-	if (r)
-		return r;
-	return (int)effect_end(fs, &e, sys_set(&t, name, value, size, (int)flags));
+	return r ? r : (int)effect_end(fs, &e, set_value(fs, &t, value, size, (int)flags));
 }
 
 ssize_t fs_op_getxattr(
 	struct fs *fs, struct op_ctx *c, struct nodeid node, const char *name, void *value, size_t size)
 {
 	autotarget struct target t = {0};
-	int r = check(fs, name);
+	ssize_t len = enter(fs, node, name, &t);
 
 	(void)c;
-	if (!r)
-		r = cred_daemon(fs);
-	if (!r)
-		r = target_begin(fs, node, &t);
-	return r ? r : sys_get(&t, name, value, MIN(size, (size_t)XATTR_SIZE_MAX));
+	if (!len)
+		len = cred_daemon(fs);
+	if (!len)
+		len = sys_get(&t, value, MIN(size, (size_t)XATTR_SIZE_MAX));
+	if (len > 0 && size && has_ids(fs, &t)) {
+		int r = acl_to_guest(value, (size_t)len, fs->cfg.uids, fs->cfg.gids);
+
+		return r ? r : len;
+	}
+	return len;
 }
 
 /* Local file systems show trusted.* to the mighty only; ACLs are shown where they can be read. */
 static bool is_shown(const struct fs *fs, const struct op_ctx *c, const char *name)
 {
-	if (is_acl(name))
+	if (acl_is_name(name))
 		return fs->features.posix_acl;
 	return !c->uid || strncmp(name, "trusted.", strlen("trusted."));
 }
 
-/* Takes out of the list what is not shown. The length of the rest. */
+/* Makes the host's list the guest's, whose names are no longer. The length of what stays. */
 static size_t filter(const struct fs *fs, const struct op_ctx *c, char *list, size_t len)
 {
 	size_t kept = 0;
 
 	for (size_t at = 0, n; at < len; at += n) {
+		const char *name = xattrmap_to_guest(fs->cfg.xattrmap, list + at);
+		size_t shown;
+
 		n = strnlen(list + at, len - at - 1) + 1;
-		if (!is_shown(fs, c, list + at))
+		if (!name || !is_shown(fs, c, name))
 			continue;
-		memmove(list + kept, list + at, n);
-		kept += n;
+		shown = n - (size_t)(name - (list + at));
+		memmove(list + kept, name, shown);
+		kept += shown;
 	}
 	return kept;
 }
@@ -240,13 +297,11 @@ int fs_op_removexattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const
 {
 	struct effect e = {.kind = EFFECT_XATTR, .node = {node}, .nodes = 1, .unique = c->unique};
 	autotarget struct target t = {0};
-	int r = check(fs, name);
+	int r = enter(fs, node, name, &t);
 
 	if (!r)
 		r = cred_daemon(fs);
 	if (!r)
-		r = target_begin(fs, node, &t);
-	if (!r)
 		r = effect_begin(fs, &e);
-	return r ? r : (int)effect_end(fs, &e, sys_remove(&t, name));
+	return r ? r : (int)effect_end(fs, &e, sys_remove(&t));
 }

@@ -40,12 +40,16 @@ static int map_ids(uid_t uid, gid_t gid, struct err *err)
 	return r;
 }
 
-int stage_outer(struct err *err)
+int stage_outer(const struct sandbox_config *cfg, struct err *err)
 {
+	bool mapped = stage_ids_wanted(cfg);
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
-	int user = uid ? CLONE_NEWUSER : 0;
+	int user = uid && !mapped ? CLONE_NEWUSER : 0;
+	int r = mapped ? stage_userns(cfg, err) : 0;
 
+	if (r)
+		return r;
 	if (unshare(user | CLONE_NEWPID))
 		return err_sys(err, errno, "--sandbox=namespace: no namespaces%s" REMEDY,
 			user ? " for a user other than root" : "");

@@ -117,6 +117,17 @@ static int die_with_parent(int parent, struct err *err)
 	return 0;
 }
 
+int stage_tie(int told, struct err *err)
+{
+	struct pollfd gone = {.fd = told};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		return err_sys(err, errno, "the parent's death signal cannot be set");
+	if (poll(&gone, 1, 0)) /* nobody holds the other end */
+		_exit(1);
+	return 0;
+}
+
 int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err)
 {
 	autofd int self = pidfd_open(getpid(), 0);

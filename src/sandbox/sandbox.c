@@ -8,8 +8,9 @@
  * sandbox_enter(), while the command line's paths still mean something:
  *  2. Outer namespaces and fork. A pid namespace begins with a new process. Somebody must stay outside to
  *     remove the socket and the pid file, which cannot be named from inside; that is the parent. A caller
- * that is not root gets a user namespace first, in which he is the only user; root must not have one, as file
- *     handles, devices and trusted.* work in the initial one only.
+ *     that is not root gets a user namespace first, in which he is the only user unless ids are mapped. Root
+ *     must not have one, as file handles, devices and trusted.* work in the initial one only, unless ids are
+ *     mapped. A process that stays in the old user namespace for that moment sets the maps (userns.c).
  *  3. Inner namespaces. Network: no abstract sockets, no network. IPC, UTS: nothing to find. Mount: the share
  *     becomes the root, with what is mounted beneath it, and the old root is gone from the tree. Must stay:
  *     a descriptor of /proc/self/fd, by which inodes are opened again; it leads to own descriptors only.
@@ -37,12 +38,19 @@ static int open_dir(const char *path, int *fd, struct err *err)
 
 static int enter_namespaces(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
 {
-	int r = stage_outer(err);
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int r = stage_outer(cfg, err);
 
 	if (!r)
 		r = stage_fork(cfg, &out->parent, err);
 	if (!r)
 		r = stage_inner(cfg->shared_dir, &out->proc_self_fd, err);
+	if (!r && stage_ids_wanted(cfg)) {
+		r = stage_ids(cfg, uid, gid, err);
+		if (!r)
+			r = stage_tie(out->parent, err);
+	}
 	return r ? r : open_dir("/", &out->root, err);
 }
 
@@ -69,10 +77,10 @@ static int enter_nothing(const struct sandbox_config *cfg, struct sandbox_root *
 	return r ? r : open_dir(cfg->shared_dir, &out->root, err);
 }
 
-/* A user namespace of our own: we are alone in it, and have all capabilities there. */
+/* A user namespace of our own: we have all capabilities there, and are alone in it unless ids are mapped. */
 static bool own_user_namespace(const struct sandbox_config *cfg)
 {
-	return cfg->mode == SANDBOX_NAMESPACE && geteuid();
+	return cfg->mode == SANDBOX_NAMESPACE && (geteuid() || stage_ids_wanted(cfg));
 }
 
 int sandbox_prepare(const struct sandbox_config *cfg, struct err *err)
@@ -84,7 +92,7 @@ int sandbox_prepare(const struct sandbox_config *cfg, struct err *err)
 
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
 {
-	bool alone = own_user_namespace(cfg);
+	bool alone = own_user_namespace(cfg) && !stage_ids_wanted(cfg);
 	int r = -EINVAL;
 
 	*out = (struct sandbox_root){.root = -1, .proc_self_fd = -1, .parent = -1};

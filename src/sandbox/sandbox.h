@@ -30,6 +30,16 @@ struct sandbox_parent {
 	void *arg;
 };
 
+#define SANDBOX_IDS_MAX 64
+
+/* Ids inside a user namespace, and what they are outside. */
+struct sandbox_ids {
+	struct sandbox_id_range {
+		uint32_t inside, outside, count;
+	} range[SANDBOX_IDS_MAX];
+	unsigned int n;
+};
+
 struct sandbox_config {
 	enum sandbox_mode mode;
 	enum sandbox_seccomp seccomp;
@@ -39,6 +49,9 @@ struct sandbox_config {
 	bool syslog;		/* syslog's system calls are needed */
 	bool readonly;
 	bool file_handles; /* open_by_handle_at() is wanted, which takes a capability */
+	/* SANDBOX_NAMESPACE only: the users and groups of a user namespace; both empty: the caller alone, and
+	 * no user namespace for root. */
+	struct sandbox_ids uids, gids;
 	struct sandbox_parent parent;
 };
 

@@ -5,6 +5,8 @@
 
 #include "sandbox/sandbox.h"
 
+#include <sys/types.h>
+
 /* limits.c: the limit of descriptors. */
 int stage_limits(const struct sandbox_config *cfg, struct err *err);
 
@@ -16,8 +18,21 @@ int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err);
  * namespace.c: stage_outer() ahead of the fork, stage_inner() in the child. The latter leaves "/" as the
  * share and gives *proc_self_fd.
  */
-int stage_outer(struct err *err);
+int stage_outer(const struct sandbox_config *cfg, struct err *err);
 int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err);
+
+/* parent.c, in the child, whose ids have changed: dies with its parent as before. @told as stage_fork() gave
+ * it. */
+int stage_tie(int told, struct err *err);
+
+/*
+ * userns.c: a user namespace with the ids of @cfg, which stage_userns() enters. stage_ids(), in the child and
+ * once the share is reached, takes on ids that the namespace has: what the caller's @uid and @gid are inside,
+ * or where they are not mapped root, or else the first. That undoes the tie to the parent.
+ */
+bool stage_ids_wanted(const struct sandbox_config *cfg);
+int stage_userns(const struct sandbox_config *cfg, struct err *err);
+int stage_ids(const struct sandbox_config *cfg, uid_t uid, gid_t gid, struct err *err);
 
 /* seccomp.c: the filter, from the list in syscalls.h. Nothing can be added to what it allows. */
 int stage_seccomp(const struct sandbox_config *cfg, struct err *err);

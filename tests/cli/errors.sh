@@ -25,8 +25,10 @@ refused --cach=auto 'did you mean --cache?' $S --socket-path=s --cach=auto
 refused '-o cach=auto' 'did you mean --cache?' $S --socket-path=s -o cach=auto
 refused --zero-message-open --cache=always $S --socket-path=s --zero-message-open
 refused --modcaps=+nosuch 'capabilities(7)' $S --socket-path=s --modcaps=+nosuch
-refused --xattrmap=:map::user.virtiofs.: 'use --xattr' $S --socket-path=s --xattrmap=:map::user.virtiofs.:
-refused --uid-map=:0:1000:1: --sandbox=chroot $S --socket-path=s --uid-map=:0:1000:1:
+refused "--xattrmap: the rule ':map:a:b:" 'the last one' $S --socket-path=s --xattrmap=:map:a:b::ok:all:::
+refused --uid-map=:0:1000: :INSIDE:OUTSIDE:COUNT: $S --socket-path=s --uid-map=:0:1000:
+refused --uid-map --sandbox=namespace $S --socket-path=s --uid-map=:0:1000:1: --sandbox=chroot
+refused --translate-uid=map:1:2:3:4 map:GUEST:HOST:COUNT $S --socket-path=s --translate-uid map:1:2:3:4
 refused --migration-mode=find-paths 'leave the option out' $S --socket-path=s --migration-mode find-paths
 refused share --shared-dir=DIR share
 refused --cache= 'never, metadata' $S --socket-path=s --cache="so
