@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# What the suite's scripts share. The environment names the programs: COLOFS, COLOFSD, SEMANTICS (set by meson).
+# Everything is in a private directory, which goes at the end; KEEP=1 keeps it.
+set -eu
+: "${COLOFS:?}" "${COLOFSD:?}" "${SEMANTICS:?}"
+T=$(mktemp -d "${TMPDIR:-/tmp}/colofs-semantics.XXXXXX")
+chmod 755 "$T"
+trap '[ -n "${KEEP-}" ] || rm -rf "$T"' EXIT
+trap 'exit 1' INT TERM HUP
+
+[ "$(id -u)" = 0 ] || { echo "many uids need root"; exit 77; }
+command -v linux.uml >/dev/null || { echo "linux.uml is missing"; exit 77; }
+
+# mode_options MODE: the daemon's options by which the share is made.
+mode_options() {
+	echo --xattr --posix-acl
+	case $1 in
+	never) echo --cache=never --allow-direct-io ;;
+	auto) echo --cache=auto ;;
+	always) echo --cache=always ;;
+	writeback) echo --cache=always --writeback ;;
+	*) echo "there is no mode $1" >&2 && return 1 ;;
+	esac
+}
+
+# Directories for the program: $T/local, and $T/share/work, beside which is a copy of it (the guest's /tmp is not the host's).
+prepare() {
+	mkdir -p "$T/local" "$T/share/work"
+	cp "$SEMANTICS" "$T/share/semantics"
+}
+
+# in_guest MODE SCRIPT: the script runs in a guest, in the share $T/share.
+in_guest() {
+	local options=() o
+	for o in $(mode_options "$1"); do options+=("--daemon-option=$o"); done
+	timeout -k 5 "${GUEST_TIMEOUT:-200}" "$COLOFS" run "$T/share" --daemon="$COLOFSD" "${options[@]}" \
+		${KERNEL_ROOT:+--kernel-root="$KERNEL_ROOT"} -- bash -c "$2" </dev/null
+}
+
+# guest_failed OUTPUT: ends the test.
+guest_failed() {
+	tail -n 5 "$1"
+	echo "the guest ended with an error"
+	exit 1
+}
