@@ -114,7 +114,7 @@ run_uml() {
 	done
 	[ $# = 0 ] || shift
 	make_image "$T/$name.initrd" "$modules" "$script" fuse virtiofs
-	env TMPDIR="$T" ${UML_PRELOAD:+LD_PRELOAD=$UML_PRELOAD} timeout -k 5 "${GUEST_TIMEOUT:-120}" linux.uml mem=512M initrd="$T/$name.initrd" "${args[@]}" con=null con0=null,fd:1 \
+	env TMPDIR="$T" ${UML_PRELOAD:+LD_PRELOAD=$UML_PRELOAD} timeout -k 5 "${GUEST_TIMEOUT:-300}" linux.uml mem=512M initrd="$T/$name.initrd" "${args[@]}" con=null con0=null,fd:1 \
 		quiet "$@" >"$T/$name.console.log" 2>&1 </dev/null || true
 	tr -d '\r' <"$T/$name.console.log" >"$T/$name.out"
 	guest_result "$T/$name.out"
@@ -140,7 +140,7 @@ run_qemu() {
 		shift
 	done
 	[ $# = 0 ] || shift
-	timeout -k 5 "${GUEST_TIMEOUT:-180}" qemu-system-x86_64 -accel tcg -cpu max -M q35,memory-backend=mem -m 768M -nodefaults \
+	timeout -k 5 "${GUEST_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg -cpu max -M q35,memory-backend=mem -m 768M -nodefaults \
 		-object "${QEMU_MEMORY:-memory-backend-memfd},id=mem,size=768M,share=on" -display none -serial stdio -no-reboot \
 		-kernel "$vmlinuz" -initrd "$T/$name.initrd" -append "console=ttyS0 quiet panic=-1 $*" "${args[@]}" \
 		>"$T/$name.console.log" 2>&1 </dev/null || true
