@@ -78,14 +78,12 @@ int vm_make_memory(struct vm *vm)
 
 static int make_queue(struct vm *vm, unsigned int i)
 {
-	struct drv_config dc = {.size = vm->cfg.size, .base = vm->cfg.base, .region = -1};
+	struct drv_config dc = attach_config(&vm->fe, vm->cfg.size);
 	struct fc_config cc = vm->cfg.client;
 	int r;
 
-	dc.packed = vm->fe.features & VU_BIT(VU_F_RING_PACKED);
-	dc.event_idx = vm->fe.features & VU_BIT(VU_F_EVENT_IDX);
-	if (dc.packed && !dc.base)
-		dc.base = DRV_PACKED_BASE;
+	if (vm->cfg.base)
+		dc.base = vm->cfg.base;
 	if (i == 0)
 		cc.max_data = 4096;
 	r = drv_init(&vm->queue[i], &vm->gm, &dc);
@@ -106,26 +104,8 @@ int vm_make_queues(struct vm *vm)
 
 int vm_start_queue(struct vm *vm, unsigned int i, uint32_t base)
 {
-	struct drv_queue *q = &vm->queue[i];
-	struct vu_vring_addr a = {.index = i,
-		.desc = (uintptr_t)q->desc,
-		.used = (uintptr_t)q->used,
-		.avail = (uintptr_t)q->avail,
-		.log = gm_gpa(&vm->gm, q->used)}; /* said also where nothing is logged, as QEMU does */
-	int r = fe_set_vring(&vm->fe, VU_SET_VRING_NUM, i, q->cfg.size);
+	int r = attach_queue(&vm->fe, &vm->gm, &vm->queue[i], i, base);
 
-	if (!r)
-		r = fe_set_vring(&vm->fe, VU_SET_VRING_BASE, i, base);
-	if (!r)
-		r = fe_tell(&vm->fe, VU_SET_VRING_ADDR, &a, sizeof(a), -1);
-	if (!r)
-		r = fe_set_vring_fd(&vm->fe, VU_SET_VRING_ERR, i, q->err);
-	if (!r)
-		r = fe_set_vring_fd(&vm->fe, VU_SET_VRING_CALL, i, q->call);
-	if (!r)
-		r = fe_set_vring_fd(&vm->fe, VU_SET_VRING_KICK, i, q->kick);
-	if (!r && vm->fe.features & VU_BIT(VU_F_PROTOCOL_FEATURES))
-		r = fe_set_vring(&vm->fe, VU_SET_VRING_ENABLE, i, 1);
 	vm->started[i] = !r;
 	return r;
 }

@@ -8,8 +8,8 @@
 #define PROTO_VM_H
 
 #include "base/err.h"
-#include "frontend.h"
-#include "fuse_ops.h"
+#include "frontend/attach.h"
+#include "frontend/fuse_ops.h"
 #include "spawn.h"
 
 #define VM_MAX_QUEUES 17

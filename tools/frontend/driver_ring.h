@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The two ring formats below driver.c; nobody else includes this. */
-#ifndef PROTO_DRIVER_RING_H
-#define PROTO_DRIVER_RING_H
+#ifndef FRONTEND_DRIVER_RING_H
+#define FRONTEND_DRIVER_RING_H
 
 #include "driver.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The FUSE protocol's structures as a guest has them, from the system's header, and what that one lacks yet.
  */
-#ifndef PROTO_FUSE_ABI_H
-#define PROTO_FUSE_ABI_H
+#ifndef FRONTEND_FUSE_ABI_H
+#define FRONTEND_FUSE_ABI_H
 
 #include <stddef.h>
 #include <linux/fuse.h>

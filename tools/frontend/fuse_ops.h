@@ -3,8 +3,8 @@
  * One function for each FUSE request: sends it, waits for the reply. Each returns 0, or a length where it
  * says so, or -errno: the reply's, -EPROTO if the reply has the wrong form, -ETIMEDOUT if none came.
  */
-#ifndef PROTO_FUSE_OPS_H
-#define PROTO_FUSE_OPS_H
+#ifndef FRONTEND_FUSE_OPS_H
+#define FRONTEND_FUSE_OPS_H
 
 #include "fuse.h"
 

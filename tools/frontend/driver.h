@@ -3,8 +3,8 @@
  * A virtqueue as a guest's driver keeps it, split (virtio 1.2, 2.7) or packed (2.8). What it adds is whatever
  * the caller says, also what no driver would. Memory is the guest's (guestmem.h). One thread a queue.
  */
-#ifndef PROTO_DRIVER_H
-#define PROTO_DRIVER_H
+#ifndef FRONTEND_DRIVER_H
+#define FRONTEND_DRIVER_H
 
 #include "guestmem.h"
 

@@ -3,8 +3,8 @@
  * vhost-user as a front-end writes it: message numbers, feature bits and payloads, from the vhost-user
  * specification and not from src/vhost, so that a slip there is found here.
  */
-#ifndef PROTO_VU_H
-#define PROTO_VU_H
+#ifndef FRONTEND_VU_H
+#define FRONTEND_VU_H
 
 #include <stdint.h>
 

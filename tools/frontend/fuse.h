@@ -4,8 +4,8 @@
  * of them in flight, matches and checks replies. One thread a client; fuse_ops.h has a function for each
  * request.
  */
-#ifndef PROTO_FUSE_H
-#define PROTO_FUSE_H
+#ifndef FRONTEND_FUSE_H
+#define FRONTEND_FUSE_H
 
 #include "driver.h"
 #include "fuse_abi.h"

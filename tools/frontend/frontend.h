@@ -5,8 +5,8 @@
  * it closed the connection, -EPROTO if a reply has the wrong form, -EREMOTEIO if an acknowledgement says
  * failure. One thread at a time.
  */
-#ifndef PROTO_FRONTEND_H
-#define PROTO_FRONTEND_H
+#ifndef FRONTEND_FRONTEND_H
+#define FRONTEND_FRONTEND_H
 
 #include "guestmem.h"
 #include "vu.h"

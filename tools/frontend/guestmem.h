@@ -4,8 +4,8 @@
  * addresses that differ from ours. Memory is given out and never taken back before its region goes. Not
  * thread-safe.
  */
-#ifndef PROTO_GUESTMEM_H
-#define PROTO_GUESTMEM_H
+#ifndef FRONTEND_GUESTMEM_H
+#define FRONTEND_GUESTMEM_H
 
 #include <stddef.h>
 #include <stdint.h>
