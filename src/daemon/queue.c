@@ -90,12 +90,13 @@ static bool fit_iov(struct server *s, uint32_t size)
 	return s->iov_max;
 }
 
-/* q->lock held. */
+/* q->lock held. Without a descriptor the ring is not asked: it tells once, and queue_set_call() wants to hear
+ * it. */
 static void call_guest(struct queue *q)
 {
 	uint64_t one = 1;
 
-	if (vring_wants_call(q->ring) && q->call >= 0 && write(q->call, &one, sizeof(one)) < 0)
+	if (q->call >= 0 && vring_wants_call(q->ring) && write(q->call, &one, sizeof(one)) < 0)
 		log_debug("queue %u: cannot call the guest: %s", q->index, strerrordesc_np(errno));
 }
 

@@ -368,6 +368,9 @@ static void other_descriptors(void **state)
 	for (int64_t end = test_ms() + 2000; !drv_want_call(q) && test_ms() < end;)
 		usleep(1000);
 	assert_true(drv_want_call(q));
+	drv_signalled(q->call, 0);
+	OK(fe_set_vring_fd(&vm->fe, VU_SET_VRING_CALL, 1, q->call));
+	assert_true(drv_signalled(q->call, 2000)); /* what came back meanwhile is told */
 }
 
 static void listening_fd(void **state)
