@@ -250,24 +250,17 @@ int cred_caller_checked(struct fs *fs, const struct op_ctx *c)
 	return become_caller(fs, c, DROP_CHECKED);
 }
 
-/* The umask is one with the working directory, and threads share them until one leaves. */
-static int leave_shared_fs(void)
+/*
+ * The umask is one with the working directory, and threads share them until one leaves. A thread that was
+ * made by one that has left shares with that one, and copies whatever umask it has at that moment.
+ */
+static int set_umask(mode_t mask)
 {
+	if (now.own_fs && now.umask == mask)
+		return 0;
 	if (!now.own_fs && unshare(CLONE_FS))
 		return -errno;
 	now.own_fs = true;
-	return 0;
-}
-
-static int set_umask(mode_t mask)
-{
-	int r;
-
-	if (now.umask == mask)
-		return 0;
-	r = leave_shared_fs();
-	if (r)
-		return r;
 	umask(mask);
 	now.umask = mask;
 	return 0;
@@ -311,7 +304,8 @@ int cred_create_begin(struct fs *fs, const struct op_ctx *c, const struct op_mod
 
 void cred_create_end(struct fs *fs, const struct op_mode *m)
 {
-	set_umask(0);
+	if (fs->features.posix_acl)
+		set_umask(0);
 	if (has_label(fs, m))
 		set_create_label(fs, m->secctx_name, NULL, 0);
 }

@@ -163,6 +163,67 @@ static void test_threads(void **state)
 	fixture_free(&x);
 }
 
+/* One that lets another thread's file be made while it has a umask of its own: as the queues' threads, which
+ * start each other, do. */
+struct pair {
+	struct fixture *x;
+	pthread_barrier_t has_umask, is_made;
+	mode_t mode;
+};
+
+static void *make_without_umask(void *arg)
+{
+	struct pair *p = arg;
+	struct op_ctx c = {.uid = 7, .gid = 7};
+	struct op_mode m = {.mode = S_IFREG | 0666};
+	struct op_entry e = {0};
+
+	pthread_barrier_wait(&p->has_umask);
+	if (!fs_op_mknod(&p->x->fs, &c, NODEID_ROOT, "without", &m, &e))
+		p->mode = e.st.stx_mode & 0777;
+	pthread_barrier_wait(&p->is_made);
+	return NULL;
+}
+
+static void *make_pair(void *arg)
+{
+	struct pair *p = arg;
+	struct op_ctx c = {.uid = 8, .gid = 8};
+	struct op_mode m = {.umask = 077};
+	bool label_left;
+	pthread_t other;
+
+	cred_create_begin(&p->x->fs, &c, &m, &label_left);
+	cred_create_end(&p->x->fs, &m);
+	pthread_create(&other, NULL, make_without_umask, p);
+	cred_create_begin(&p->x->fs, &c, &m, &label_left);
+	pthread_barrier_wait(&p->has_umask);
+	pthread_barrier_wait(&p->is_made);
+	cred_create_end(&p->x->fs, &m);
+	pthread_join(other, NULL);
+	return NULL;
+}
+
+static void test_umask_of_the_maker(void **state)
+{
+	struct fixture x;
+	struct pair p = {.x = &x};
+	pthread_t first;
+
+	(void)state;
+	fixture_need_root();
+	fixture_new(&x, fixture_config());
+	x.fs.features.posix_acl = true;
+	pthread_barrier_init(&p.has_umask, NULL, 2);
+	pthread_barrier_init(&p.is_made, NULL, 2);
+	assert_int_equal(pthread_create(&first, NULL, make_pair, &p), 0);
+	pthread_join(first, NULL);
+	assert_int_equal(p.mode, 0666);
+	pthread_barrier_destroy(&p.has_umask);
+	pthread_barrier_destroy(&p.is_made);
+	fixture_free(&x);
+}
+
 static void test_without_rights(void **state)
 {
 	struct fs_config cfg = fixture_config();
@@ -188,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_bad_ids),
 		cmocka_unit_test(test_large_group_sets),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_umask_of_the_maker),
 		cmocka_unit_test(test_without_rights),
 	};
 
