@@ -111,7 +111,12 @@ ssize_t fuse_do_tmpfile(struct fuse_req *rq)
 /* One piece of a transfer, of at most IOV_MAX elements. */
 typedef ssize_t transfer(struct fuse_req *rq, struct iovec *iov, unsigned int n, uint64_t off);
 
-/* The whole of it: more elements than a system call takes need several. Ends at the first short piece. */
+static transfer read_piece;
+
+/*
+ * The whole of it: more elements than a system call takes need several. Ends at the first short piece. What
+ * was read ahead of an error is not given out: the guest would take it for all there is.
+ */
 static ssize_t transfer_all(
 	struct fuse_req *rq, transfer *piece, struct iovec *iov, unsigned int n, uint64_t off)
 {
@@ -123,7 +128,7 @@ static ssize_t transfer_all(
 		ssize_t r = piece(rq, iov, part, off);
 
 		if (r < 0)
-			return done ? done : r;
+			return done && piece != read_piece ? done : r;
 		done += r;
 		off += (uint64_t)r;
 		if ((size_t)r != want)
