@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Locking: q->lock guards the ring and every field of struct queue behind it; it is never held while a
- * request is handled. A thread's own fields are written under it too, so that queue_stop() can see who waits
- * for a lock.
+ * request is handled. A thread's own fields are written under it too, so that others can see who waits for a
+ * lock. Such a waiter keeps neither the queue's threads nor its stop: until it has its lock it touches no
+ * guest memory, and then it comes by OP_BLOCK_ANSWER.
  */
 #include "daemon/queue.h"
 
@@ -18,6 +19,7 @@
 #define STACK_SIZE	   (512 * 1024)
 #define SPARE_FOLLOWERS	   2	    /* more than these end instead of waiting for work */
 #define EXTRA_PIECES	   64	    /* descriptors that cross memory regions take more than one piece */
+#define WAITERS_MAX	   256	    /* each is a thread */
 #define CANCEL_PERIOD_NS   10000000 /* how often a waiter is told again that it shall give up */
 #define NO_KICK_TIMEOUT_MS 1	    /* a queue without kick descriptor is looked at so often */
 
@@ -29,7 +31,9 @@ struct server {
 	struct iovec *iov, *log_iov; /* room for one chain; its writable part again, for the dirty log */
 	unsigned int iov_max;
 	bool leads;
-	bool waits; /* sleeps in a lock request */
+	bool waits;	    /* sleeps in a lock request */
+	bool abandoned;	    /* its request is not to be answered */
+	unsigned int ndesc; /* of the ring, which its request takes */
 };
 
 struct queue {
@@ -42,13 +46,16 @@ struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t lead; /* the lead is free, or the queue ends */
 	pthread_cond_t rest; /* a request ended, or a thread did */
+	pthread_cond_t runs; /* the queue runs again, or waiters are abandoned */
 	struct vring *ring;
 	uint32_t size;
 	int kick, call, err;
 	bool running; /* chains may be popped */
 	bool led;     /* some thread is the leader */
 	bool ends;
-	unsigned int threads, followers, inflight, waiters;
+	unsigned int threads, followers, inflight;
+	unsigned int waiters, waiting_desc; /* what they take of the ring */
+	uint32_t stop_base, stop_inflight;  /* the ring's when it was stopped */
 	struct server *servers;
 };
 
@@ -110,6 +117,7 @@ static void handle(struct server *s, struct vring_chain *chain)
 	ssize_t written;
 
 	q->inflight++;
+	s->ndesc = chain->ndesc;
 	pthread_mutex_unlock(&q->lock);
 	memcpy(s->log_iov, fc.out, fc.nout * sizeof(*fc.out)); /* the session edits the vector */
 	written = fuse_worker_handle(s->worker, &fc);
@@ -122,12 +130,11 @@ static void handle(struct server *s, struct vring_chain *chain)
 	 * meanwhile. */
 	if (vring_log(q->ring))
 		mem_log_mark_iov(vring_log(q->ring), mem, s->log_iov, chain->nout, (uint64_t)written);
-	if (s->waits) {
-		s->waits = false;
-		q->waiters--;
+	if (!s->abandoned) {
+		vring_push(q->ring, chain, (uint32_t)written);
+		call_guest(q);
 	}
-	vring_push(q->ring, chain, (uint32_t)written);
-	call_guest(q);
+	s->abandoned = false;
 	q->inflight--;
 	if (!q->running)
 		pthread_cond_broadcast(&q->rest);
@@ -221,7 +228,7 @@ static int add_server(struct queue *q)
 	pthread_attr_t attr;
 	int r;
 
-	if (q->threads >= q->max_threads)
+	if (q->threads >= q->max_threads + q->waiters)
 		return -EAGAIN;
 	s = calloc(1, sizeof(*s));
 	if (!s)
@@ -264,12 +271,55 @@ static int hand_over(struct server *s)
 }
 
 /*
- * A waiting lock keeps a thread and ring descriptors for as long as it waits. Both are capped, or the unlock
- * that it awaits could never arrive.
+ * A waiting lock keeps a thread and descriptors of the ring for as long as it waits. Both are capped, or the
+ * unlock that it awaits could never arrive: half of the ring is never theirs.
  */
-static bool too_many_waiters(const struct queue *q)
+static bool too_many_waiters(const struct queue *q, unsigned int ndesc)
 {
-	return q->waiters >= MIN(q->max_threads - 1, MAX(q->size / 4, 1));
+	return q->waiters >= MIN(WAITERS_MAX, MAX(q->size / 4, 1)) || q->waiting_desc + ndesc > q->size / 2;
+}
+
+/* q->lock held. */
+static void end_wait(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	s->waits = false;
+	q->waiters--;
+	q->waiting_desc -= s->ndesc;
+}
+
+/* q->lock held. */
+static int begin_wait(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (s->abandoned || q->ends)
+		return -EINTR;
+	if (too_many_waiters(q, s->ndesc))
+		return -ENOLCK;
+	s->waits = true;
+	q->waiters++;
+	q->waiting_desc += s->ndesc;
+	if (hand_over(s)) {
+		end_wait(s);
+		return -ENOLCK;
+	}
+	if (!q->running)
+		pthread_cond_broadcast(&q->rest);
+	return 0;
+}
+
+/* q->lock held. Guest memory is touched only while the queue runs, and what is written there is pushed before
+ * it stops. */
+static int await_run(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	while (!q->running && !s->abandoned)
+		pthread_cond_wait(&q->runs, &q->lock);
+	end_wait(s);
+	return s->abandoned ? -ECANCELED : 0;
 }
 
 /* The hook of struct op_ctx, on the thread that handles the request. */
@@ -283,13 +333,7 @@ static int may_block(void *arg, enum op_block kind)
 		hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
 		return 0;
 	}
-	if (!q->running)
-		return -EINTR;
-	if (too_many_waiters(q) || hand_over(s))
-		return -ENOLCK;
-	s->waits = true;
-	q->waiters++;
-	return 0;
+	return kind == OP_BLOCK_LOCK ? begin_wait(s) : await_run(s);
 }
 
 struct queue *queue_new(struct fuse_session *session, unsigned int index, unsigned int threads)
@@ -303,6 +347,7 @@ struct queue *queue_new(struct fuse_session *session, unsigned int index, unsign
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->lead, NULL);
 	pthread_cond_init(&q->rest, NULL);
+	pthread_cond_init(&q->runs, NULL);
 	q->epoll = epoll_create1(EPOLL_CLOEXEC);
 	q->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	q->ring = vring_new();
@@ -337,18 +382,45 @@ static void rest_a_little(struct queue *q)
 	pthread_cond_timedwait(&q->rest, &q->lock, &until);
 }
 
-/* q->lock held. No chain is popped any more: waits until none is in flight and nobody leads; locks give up
- * waiting. */
+/* q->lock held. No chain is popped any more: waits until none is in flight but those that wait for locks, and
+ * nobody leads. */
 static void drain(struct queue *q)
 {
 	q->running = false;
 	wake_leader(q);
-	while (q->inflight || q->led) {
-		for (struct server *s = q->servers; s; s = s->next)
-			if (s->waits)
-				fuse_worker_cancel(s->worker, s->thread);
+	while (q->inflight > q->waiters || q->led)
+		pthread_cond_wait(&q->rest, &q->lock);
+}
+
+/* q->lock held; the queue does not run. A signal may come just ahead of the wait that it shall end, hence the
+ * repetition. */
+static void abandon(struct queue *q)
+{
+	while (q->inflight) {
+		for (struct server *s = q->servers; s; s = s->next) {
+			if (!s->waits)
+				continue;
+			s->abandoned = true;
+			fuse_worker_cancel(s->worker, s->thread);
+		}
+		pthread_cond_broadcast(&q->runs);
 		rest_a_little(q);
 	}
+}
+
+void queue_abandon(struct queue *q)
+{
+	autolock(&q->lock);
+	if (!q->running && !q->led)
+		abandon(q);
+}
+
+/* q->lock held; the ring was just set up. If it is another than the one that was stopped, nobody waits there.
+ */
+static void take_up_waiters(struct queue *q, uint32_t base)
+{
+	if (base != q->stop_base || vring_inflight(q->ring) != q->stop_inflight)
+		abandon(q);
 }
 
 int queue_start(
@@ -376,9 +448,11 @@ int queue_start(
 	q->call = vq->call;
 	q->err = vq->err;
 	q->size = vq->ring.size;
+	take_up_waiters(q, vq->base);
 	q->running = true;
 	vring_no_kick(q->ring);
 	pthread_cond_signal(&q->lead);
+	pthread_cond_broadcast(&q->runs);
 	return 0;
 }
 
@@ -389,7 +463,9 @@ uint32_t queue_stop(struct queue *q)
 	if (q->kick >= 0)
 		epoll_ctl(q->epoll, EPOLL_CTL_DEL, q->kick, NULL);
 	q->kick = q->call = q->err = -1;
-	return vring_stop(q->ring);
+	q->stop_inflight = vring_inflight(q->ring);
+	q->stop_base = vring_stop(q->ring);
+	return q->stop_base;
 }
 
 int queue_remap(
@@ -414,6 +490,7 @@ void queue_free(struct queue *q)
 	pthread_mutex_lock(&q->lock);
 	q->ends = true;
 	drain(q);
+	abandon(q);
 	pthread_cond_broadcast(&q->lead);
 	while (q->threads)
 		pthread_cond_wait(&q->rest, &q->lock);
@@ -423,6 +500,7 @@ void queue_free(struct queue *q)
 	cleanup_fd(&q->wake);
 	pthread_cond_destroy(&q->lead);
 	pthread_cond_destroy(&q->rest);
+	pthread_cond_destroy(&q->runs);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
 }

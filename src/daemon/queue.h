@@ -25,6 +25,11 @@ void queue_free(struct queue *q); /* stops it; NULL is allowed */
 int queue_start(struct queue *q, const struct vhost_vq *vq, struct mem_map *mem, struct mem_log *log,
 	struct err *err);
 uint32_t queue_stop(struct queue *q);
+/*
+ * Requests that wait for a lock survive a stop: they go on waiting, and are answered when the queue runs
+ * again on the ring as it was. Of a stopped queue: they end now, unanswered; the session is about to end.
+ */
+void queue_abandon(struct queue *q);
 int queue_remap(
 	struct queue *q, struct mem_map *mem, struct mem_log *log, struct gpa log_addr, struct err *err);
 void queue_set_call(struct queue *q, int call);

@@ -58,6 +58,8 @@ static void reset(void *arg)
 {
 	struct serve *s = arg;
 
+	for (unsigned int i = 0; i < s->nqueues; i++)
+		queue_abandon(s->queues[i]);
 	fuse_session_reset(s->session);
 }
 

@@ -58,6 +58,7 @@ struct fuse_worker {
 
 	/* The worker's thread alone, but for ctx.cancelled. */
 	struct op_ctx ctx;
+	bool waited;	  /* may_block() was called for this request's lock, and agreed */
 	bool handed_over; /* may_block() was called for this request's I/O */
 	struct buffer args, scratch;
 

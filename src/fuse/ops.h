@@ -34,6 +34,9 @@ struct op_fh {
 enum op_block {
 	OP_BLOCK_IO,   /* the disk, or something else that ends by itself */
 	OP_BLOCK_LOCK, /* another lock's holder, perhaps for ever */
+	/* No op says this: a request that waited for a lock has its answer. The thread may have to wait until
+	 * its queue runs again. -ECANCELED: nobody is there any more to be answered. */
+	OP_BLOCK_ANSWER,
 };
 
 /* The request at hand: who asks, and what an op may ask of the thread that runs it. */
@@ -50,7 +53,7 @@ struct op_ctx {
 	 */
 	int (*may_block)(struct op_ctx *ctx, enum op_block kind);
 
-	/* True once the request shall not wait any longer (INTERRUPT, or its queue stops). Its thread also
+	/* True once the request shall not wait any longer (INTERRUPT, or the session ends). Its thread also
 	 * gets a signal, again and again. */
 	_Atomic bool cancelled;
 };

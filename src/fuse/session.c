@@ -143,10 +143,14 @@ static int may_block(struct op_ctx *ctx, enum op_block kind)
 {
 	struct fuse_worker *w = (void *)((char *)ctx - offsetof(struct fuse_worker, ctx));
 
+	int r;
+
 	if (kind == OP_BLOCK_IO && w->handed_over)
 		return 0;
 	w->handed_over = true;
-	return w->may_block(w->arg, kind);
+	r = w->may_block(w->arg, kind);
+	w->waited |= kind == OP_BLOCK_LOCK && !r;
+	return r;
 }
 
 static void prepare_worker(struct fuse_req *rq)
@@ -228,6 +232,7 @@ ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 	const struct opcode *op;
 	ssize_t r;
 
+	w->waited = false;
 	if (iov_read(chain->in, chain->nin, 0, &rq.h, sizeof(rq.h)) < sizeof(rq.h))
 		return -EPROTO;
 	find_reply_room(&rq);
@@ -238,6 +243,8 @@ ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 	if (log_enabled(LOG_LEVEL_TRACE))
 		log_write(LOG_LEVEL_TRACE, "fuse: unique %lu opcode %u node %#lx: %zd",
 			(unsigned long)rq.h.unique, rq.h.opcode, (unsigned long)rq.h.nodeid, r);
+	if (w->waited && w->may_block(w->arg, OP_BLOCK_ANSWER))
+		return 0;
 	return rq.can_reply && !(op->flags & OPC_NO_REPLY) ? put_header(&rq, r) : 0;
 }
 

@@ -93,6 +93,8 @@ static const char *walk(struct vring *vr, struct vring_chain *chain)
 			return "a descriptor's index is out of range";
 		if (!left--)
 			return "it is a loop";
+		if (!t.indirect)
+			chain->ndesc++;
 		why = table_read(vr, &t, i, &d);
 		if (why)
 			return why;
@@ -126,7 +128,6 @@ static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
 	*why = walk(vr, chain);
 	if (*why)
 		return -EPROTO;
-	chain->ndesc = 1;
 	vr->avail++;
 	vr->inflight++;
 	return 1;

@@ -152,6 +152,11 @@ uint32_t vring_base(const struct vring *vr)
 	return vr->mem ? vr->ops->base(vr) : vr->base;
 }
 
+uint32_t vring_inflight(const struct vring *vr)
+{
+	return vr->inflight;
+}
+
 struct mem_map *vring_mem(const struct vring *vr)
 {
 	return vr->mem;

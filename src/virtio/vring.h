@@ -31,7 +31,7 @@ struct vring_config {
 /* One descriptor chain that was popped. The iovecs lie in guest memory, in the order of the chain. */
 struct vring_chain {
 	uint16_t id;	   /* head index, or packed buffer ID */
-	uint16_t ndesc;	   /* packed: ring slots it takes */
+	uint16_t ndesc;	   /* descriptors of the ring that it takes, those of an indirect table not counted */
 	unsigned int nin;  /* device-readable pieces */
 	unsigned int nout; /* device-writable pieces: they follow the readable ones in iov[] */
 	struct iovec *iov; /* the caller's array */
@@ -67,6 +67,10 @@ int vring_remap(
  * packed: bits 0-14 the available index, 15 its wrap counter, 16-30 the used index, 31 its wrap counter.
  */
 uint32_t vring_base(const struct vring *vr);
+
+/* What was popped and not pushed, also before the last start: chains of a split ring, slots of a packed one.
+ */
+uint32_t vring_inflight(const struct vring *vr);
 
 /* The map and the log that vring_start() or vring_remap() gave it. No reference is taken. */
 struct mem_map *vring_mem(const struct vring *vr);

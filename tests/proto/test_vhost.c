@@ -174,29 +174,68 @@ static void stop_quiesces(void **state)
 	host_expect_file(vm->daemon.share, "f", buf, sizeof(buf));
 }
 
-/* A request that waits for ever must not hold up the stop. */
-static void stop_ends_waits(void **state)
+/* A lock that the guest waits for, because the host has it. */
+struct wait {
+	struct fuse_lk_in lk;
+	struct fc_op op;
+	int host;
+};
+
+static void wait_for_host(struct vm *vm, struct wait *w)
 {
 	struct fuse_create_in in = {.flags = O_RDWR | O_CREAT, .mode = S_IFREG | 0644};
-	struct fuse_lk_in lk = {.owner = 1, .lk = {.end = FC_OFFSET_MAX, .type = F_WRLCK}};
-	struct vm *vm = *state;
-	autofd int fd = -1;
 	struct fc_created cr;
-	struct fc_op op;
+
+	OK(fc_create(&vm->client[1], FUSE_ROOT_ID, "f", &in, &cr));
+	w->host = openat(vm->daemon.share, "f", O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(w->host, LOCK_EX), 0);
+	w->lk = (struct fuse_lk_in){.owner = 1,
+		.fh = cr.open.fh,
+		.lk_flags = FUSE_LK_FLOCK,
+		.lk = {.end = FC_OFFSET_MAX, .type = F_WRLCK}};
+	OK(fc_setlkw_start(&vm->client[1], cr.entry.nodeid, &w->lk, &w->op));
+	LEN(fc_reap(&vm->client[1], NULL, 30), 0);
+}
+
+/* Who waits for a lock neither holds up a stop nor is lost by it. */
+static void stop_keeps_waits(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c;
+	struct wait w;
 	uint32_t base;
 
 	test_boot(vm, NULL, NULL);
-	OK(fc_create(&vm->client[1], FUSE_ROOT_ID, "f", &in, &cr));
-	fd = openat(vm->daemon.share, "f", O_RDWR | O_CLOEXEC);
-	assert_int_equal(flock(fd, LOCK_EX), 0);
-	lk.fh = cr.open.fh;
-	lk.lk_flags = FUSE_LK_FLOCK;
-	OK(fc_setlkw_start(&vm->client[1], cr.entry.nodeid, &lk, &op));
-	LEN(fc_reap(&vm->client[1], NULL, 30), 0);
+	c = &vm->client[1];
+	wait_for_host(vm, &w);
+	for (unsigned int i = 0; i < 3; i++) {
+		OK(vm_stop_queue(vm, 1, &base));
+		if (i == 2)
+			close(w.host); /* now it could be answered */
+		LEN(fc_reap(c, NULL, 50), 0);
+		OK(vm_start_queue(vm, 1, base));
+		if (i < 2)
+			getattr_root(vm, 1);
+	}
+	LEN(fc_wait(c, &w.op), 0);
+	w.lk.lk.type = F_UNLCK;
+	OK(fc_setlk(c, w.op.node, &w.lk));
+}
+
+/* The ring that starts is a new one: nobody waits on it, and nothing is written to what was the old one's. */
+static void waits_end_with_their_ring(void **state)
+{
+	struct vm *vm = *state;
+	struct wait w;
+	uint32_t base;
+
+	test_boot(vm, NULL, NULL);
+	wait_for_host(vm, &w);
 	OK(vm_stop_queue(vm, 1, &base));
-	LEN(fc_reap(&vm->client[1], NULL, 100), 1);
-	assert_true(op.error == -EINTR || op.error == -EAGAIN);
-	OK(vm_start_queue(vm, 1, base));
+	fc_abandon(&vm->client[1]);
+	drv_reset(&vm->queue[1], vm->queue[1].cfg.base);
+	OK(vm_start_queue(vm, 1, vm->queue[1].cfg.base));
+	close(w.host);
 	getattr_root(vm, 1);
 }
 
@@ -409,7 +448,8 @@ int main(void)
 		TEST_OWN(stop_and_start),
 		TEST_OWN(start_from_any_index),
 		TEST_OWN(stop_quiesces),
-		TEST_OWN(stop_ends_waits),
+		TEST_OWN(stop_keeps_waits),
+		TEST_OWN(waits_end_with_their_ring),
 		TEST_OWN(waiters_in_a_small_ring),
 		TEST_OWN(disable_and_enable),
 		TEST_OWN(comes_back),
