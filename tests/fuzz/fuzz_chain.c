@@ -174,6 +174,12 @@ static bool in_memory(const struct run *r, const struct iovec *v)
 	return false;
 }
 
+/* A split ring's descriptors may be in several chains, if the guest says so. */
+static unsigned int slots_of(const struct run *r, const struct vring_chain *c)
+{
+	return r->cfg.packed ? c->ndesc : 1;
+}
+
 static void pop(struct run *r)
 {
 	struct vring_chain *c = &r->held[r->nheld];
@@ -196,7 +202,7 @@ static void pop(struct run *r)
 	}
 	require(vring_base(r->vr) != base);
 	require(c->ndesc > 0);
-	r->slots += c->ndesc;
+	r->slots += slots_of(r, c);
 	r->nheld++;
 	require(r->slots <= r->cfg.size);
 }
@@ -210,7 +216,7 @@ static void push(struct run *r, struct cursor *c)
 		return;
 	pick %= r->nheld;
 	vring_push(r->vr, &r->held[pick], len);
-	r->slots -= r->held[pick].ndesc;
+	r->slots -= slots_of(r, &r->held[pick]);
 	r->held[pick] = r->held[--r->nheld];
 }
 

@@ -210,6 +210,61 @@ static void waiters_leave_room(void **state)
 	OK(fc_release(t->c, f));
 }
 
+/* Owner i of @n has byte i and wants the next one's; odd bytes lie in another file. The last one is refused,
+ * and when he lets go all others get theirs in turn. */
+static void circle(struct test *t, unsigned int n)
+{
+	struct fc_file file[2] = {guest_create(t, "even", O_RDWR), guest_create(t, "odd", O_RDWR)};
+	struct fuse_lk_in in[4];
+	struct fc_op op[4];
+
+	for (unsigned int i = 0; i < n; i++) {
+		in[i] = lock(file[i % 2], 10 + i, F_WRLCK, i, i);
+		OK(fc_setlk(t->c, file[i % 2].node, &in[i]));
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int next = (i + 1) % n;
+
+		in[i] = lock(file[next % 2], 10 + i, F_WRLCK, next, next);
+		OK(fc_setlkw_start(t->c, file[next % 2].node, &in[i], &op[i]));
+		if (i < n - 1)
+			LEN(fc_reap(t->c, NULL, BRIEFLY), 0);
+	}
+	ERR(fc_wait(t->c, &op[n - 1]), EDEADLK);
+	for (unsigned int i = n - 1; i--;) {
+		OK(fc_flush(t->c, file[(i + 1) % 2], 10 + i + 1));
+		LEN(fc_wait(t->c, &op[i]), 0);
+		if (n > 2) /* its other lock may lie in the other file */
+			OK(fc_flush(t->c, file[i % 2], 10 + i + 1));
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		OK(fc_release(t->c, file[i]));
+}
+
+static void deadlock_of_two(void **state)
+{
+	circle(*state, 2);
+}
+
+static void deadlock_of_three(void **state)
+{
+	circle(*state, 3);
+}
+
+/* RELEASE ends what the open file itself owns, as open-file-description locks in the guest. */
+static void release_unlocks(void **state)
+{
+	struct test *t = *state;
+	struct fc_file f = lock_file(t), g = lock_file_again(t);
+	struct fuse_lk_in a = whole_lock(f, 1, F_WRLCK), b = whole_lock(g, 2, F_WRLCK);
+
+	OK(fc_setlk(t->c, f.node, &a));
+	ERR(fc_setlk(t->c, f.node, &b), EAGAIN);
+	OK(fc_release(t->c, f));
+	OK(fc_setlk(t->c, f.node, &b));
+	OK(fc_release(t->c, g));
+}
+
 static void nonsense(void **state)
 {
 	struct test *t = *state;
@@ -249,6 +304,9 @@ int main(void)
 		TEST(flock_conflicts),
 		TEST(flock_waits),
 		TEST(waiters_leave_room),
+		TEST(deadlock_of_two),
+		TEST(deadlock_of_three),
+		TEST(release_unlocks),
 		TEST(nonsense),
 		TEST(destroy_unlocks),
 	};
