@@ -107,8 +107,8 @@ static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)
 }
 
 /*
- * Host descriptors never have O_APPEND: the guest says with each write whether it appends, and pages that it
- * writes back through whatever handle is at hand must go to their place.
+ * Host descriptors have no O_APPEND, but those of append-only files: the guest says with each write whether
+ * it appends, and pages that it writes back through whatever handle is at hand must go to their place.
  */
 static int write_rwf(const struct fs *fs, uint32_t flags)
 {
@@ -138,6 +138,8 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 
 	if (!r)
 		r = file_use(fs, node, fh, FILE_WRITE, &f);
+	if (!r && f.flags & O_APPEND && !(rwf & RWF_APPEND))
+		r = -EPERM;
 	if (!r)
 		r = write_flags & OP_WRITE_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
 	if (!r)

@@ -28,8 +28,8 @@ struct opening {
 };
 
 /*
- * O_APPEND is not among them, it comes with each write (io.c). The guest's cache reads pages that it writes
- * in part.
+ * O_APPEND is not among them, it comes with each write (io.c), but see reopen(). The guest's cache reads
+ * pages that it writes in part.
  */
 static int host_flags(const struct fs *fs, uint32_t guest)
 {
@@ -54,11 +54,21 @@ static int opening_begin(
 	return fs->cfg.readonly && (mode != O_RDONLY || guest & O_TRUNC) ? -EROFS : 0;
 }
 
-/* Without root's rights a file may be ours to write and not to read, or not ours to leave its access time. */
+/*
+ * Without root's rights a file may be ours to write and not to read, or not ours to leave its access time.
+ * One with the append-only flag is opened for nothing but appending; never where the guest's cache would
+ * write whole pages to it.
+ */
 static int reopen(struct opening *o, const struct inode_use *u)
 {
 	uint32_t trunc = o->guest & O_TRUNC;
 	int fd = fs_reopen(o->fs, u->fd, S_IFREG, (uint32_t)o->host | trunc);
+
+	if (fd == -EPERM && o->guest & O_APPEND && !o->fs->features.writeback) {
+		fd = fs_reopen(o->fs, u->fd, S_IFREG, (uint32_t)o->host | O_APPEND | trunc);
+		if (fd >= 0)
+			o->host |= O_APPEND;
+	}
 
 	if (fd == -EPERM && o->host & O_NOATIME) {
 		o->host &= ~O_NOATIME;

@@ -3,6 +3,8 @@
  * never is. */
 #include "fs_share.h"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #define KERNEL_LARGEFILE 0100000 /* in every F_GETFL on 64 bits; the C library's O_LARGEFILE is 0 */
@@ -314,6 +316,61 @@ static void test_close(void **state)
 	share_free(&s);
 }
 
+/* Sets or clears the append-only flag; false where there is no such thing. */
+static bool set_append_only(struct share *s, const char *name, bool on)
+{
+	int fd = share_host_open(s, name, O_RDONLY);
+	unsigned int flags = 0;
+	bool done = !ioctl(fd, FS_IOC_GETFLAGS, &flags);
+
+	flags = on ? flags | FS_APPEND_FL : flags & ~(unsigned int)FS_APPEND_FL;
+	done = done && !ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	close(fd);
+	return done;
+}
+
+static ssize_t write_text(
+	struct share *s, const struct open_file *f, const char *text, uint64_t off, uint32_t flags)
+{
+	struct iovec iov = {(char *)(uintptr_t)text, strlen(text)};
+
+	return fs_op_write(s->fs, &s->c, f->node, f->fh, &iov, 1, off, flags, 0);
+}
+
+static void append_only(struct share *s, const char *name)
+{
+	struct open_file f = {.node = share_lookup(s, name)};
+
+	assert_int_equal(try_open(s, f.node, O_WRONLY), -EPERM);
+	assert_int_equal(try_open(s, f.node, O_WRONLY | O_APPEND | O_TRUNC), -EPERM);
+	f.fh = share_open(s, f.node, O_WRONLY | O_APPEND);
+	assert_int_equal(host_flags(s, f.node, f.fh), O_WRONLY | O_APPEND);
+	assert_int_equal(write_text(s, &f, "more", 0, O_WRONLY | O_APPEND), 4);
+	assert_int_equal(write_text(s, &f, "page", 0, O_WRONLY), -EPERM);
+	share_expect_text(s, name, "textmore");
+	assert_int_equal(share_release(s, f.node, f.fh), 0);
+	s->fs->features.writeback = true;
+	assert_int_equal(try_open(s, f.node, O_WRONLY | O_APPEND), -EPERM);
+}
+
+static void test_append_only(void **state)
+{
+	struct share s;
+	bool there;
+
+	(void)state;
+	share_new(&s, share_config());
+	share_host_write(&s, "f", "text");
+	there = set_append_only(&s, "f", true);
+	if (there) {
+		append_only(&s, "f");
+		assert_true(set_append_only(&s, "f", false));
+	}
+	share_free(&s);
+	if (!there)
+		skip();
+}
+
 static void test_no_more_handles(void **state)
 {
 	struct fs_config cfg = share_config();
@@ -354,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_create_without_handle),
 		cmocka_unit_test(test_tmpfile),
 		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_append_only),
 		cmocka_unit_test(test_no_more_handles),
 	};
 
