@@ -309,3 +309,11 @@ void cred_create_end(struct fs *fs, const struct op_mode *m)
 	if (has_label(fs, m))
 		set_create_label(fs, m->secctx_name, NULL, 0);
 }
+
+bool cred_has(unsigned int cap)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[2];
+
+	return !syscall(SYS_capget, &h, d) && d[cap / 32].effective & 1u << cap % 32;
+}

@@ -42,4 +42,7 @@ int cred_caller_checked(struct fs *fs, const struct op_ctx *c);
 int cred_create_begin(struct fs *fs, const struct op_ctx *c, const struct op_mode *m, bool *label_left);
 void cred_create_end(struct fs *fs, const struct op_mode *m);
 
+/* Whether the calling thread has the capability, as it is now. */
+bool cred_has(unsigned int cap);
+
 #endif

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,6 +91,20 @@ static int target_begin(struct fs *fs, struct nodeid node, struct target *t)
 	return r ? r : target_name(fs, t->use.fd, t);
 }
 
+static bool is_trusted(const char *attr)
+{
+	return !strncmp(attr, "trusted.", strlen("trusted."));
+}
+
+/*
+ * Without CAP_SYS_ADMIN there is no trusted.* for us, and so none in this share: that is what programs in the
+ * guest, whose root has the right, know how to do without.
+ */
+static int refusal(const struct target *t, int error)
+{
+	return error == EPERM && is_trusted(t->attr) && !cred_has(CAP_SYS_ADMIN) ? -EOPNOTSUPP : -error;
+}
+
 static int sys_set(const struct target *t, const void *value, size_t size, int flags)
 {
 	struct at_args a = {.value = (uintptr_t)value, .size = (uint32_t)size, .flags = (uint32_t)flags};
@@ -99,7 +114,7 @@ static int sys_set(const struct target *t, const void *value, size_t size, int f
 		r = setxattr(t->name, t->attr, value, size, flags);
 	else
 		r = syscall(NR_SETXATTRAT, t->dir, t->name, 0, t->attr, &a, sizeof(a));
-	return r ? -errno : 0;
+	return r ? refusal(t, errno) : 0;
 }
 
 static ssize_t sys_get(const struct target *t, void *value, size_t size)
@@ -133,7 +148,7 @@ static int sys_remove(const struct target *t)
 		r = removexattr(t->name, t->attr);
 	else
 		r = syscall(NR_REMOVEXATTRAT, t->dir, t->name, 0, t->attr);
-	return r ? -errno : 0;
+	return r ? refusal(t, errno) : 0;
 }
 
 int fs_setxattr_fd(const struct fs *fs, int fd, const char *name, const void *value, size_t size)
@@ -253,7 +268,7 @@ static bool is_shown(const struct fs *fs, const struct op_ctx *c, const char *na
 {
 	if (acl_is_name(name))
 		return fs->features.posix_acl;
-	return !c->uid || strncmp(name, "trusted.", strlen("trusted."));
+	return !c->uid || !is_trusted(name);
 }
 
 /* Makes the host's list the guest's, whose names are no longer. The length of what stays. */

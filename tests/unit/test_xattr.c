@@ -5,6 +5,7 @@
  */
 #include "fs_share.h"
 
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -282,6 +283,40 @@ static void test_list_for_users(void **state)
 	share_free(&s);
 }
 
+/* For the test's thread alone, like those of a daemon that did not get it. */
+static void set_admin(bool on)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[2];
+
+	assert_int_equal(syscall(SYS_capget, &h, d), 0);
+	d[0].effective = on ? d[0].effective | 1u << CAP_SYS_ADMIN : d[0].effective & ~(1u << CAP_SYS_ADMIN);
+	assert_int_equal(syscall(SYS_capset, &h, d), 0);
+}
+
+/* A namespace that is not there, not a right that root of the guest lacks. */
+static void test_trusted_without_right(void **state)
+{
+	struct nodeid n;
+	struct share s;
+	char buf[8];
+
+	(void)state;
+	fixture_need_root();
+	share_new(&s, share_config());
+	need(&s, "trusted.a");
+	share_host_write(&s, "file", "");
+	n = share_lookup(&s, "file");
+	assert_int_equal(set(&s, n, "trusted.a", "v", 1), 0);
+	set_admin(false);
+	assert_int_equal(set(&s, n, "trusted.a", "w", 1), -EOPNOTSUPP);
+	assert_int_equal(fs_op_removexattr(s.fs, &s.c, n, "trusted.a"), -EOPNOTSUPP);
+	assert_int_equal(get(&s, n, "trusted.a", buf, sizeof(buf)), -ENODATA);
+	set_admin(true);
+	assert_int_equal(fs_op_removexattr(s.fs, &s.c, n, "trusted.a"), 0);
+	share_free(&s);
+}
+
 static void seem_old(void)
 {
 	struct sock_filter code[] = {
@@ -310,6 +345,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_acl),
 		cmocka_unit_test(test_acl_kills_sgid),
 		cmocka_unit_test(test_list_for_users),
+		cmocka_unit_test(test_trusted_without_right),
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "old"))
