@@ -140,21 +140,33 @@ static int insert(struct table *t, const struct range *r)
 	return 0;
 }
 
-static int add_to(struct table *t, const struct range *r, struct err *err)
+static int taken(const struct range *r, struct err *err)
 {
-	if (!is_free(t, r))
-		return err_set(err, EINVAL,
-			"a rule ahead of it has some of the ids from %u to %u; give each id one rule a "
-			"direction",
-			r->from, r->from + r->count - 1);
-	return insert(t, r) ? err_set(err, ENOMEM, "no memory for the rule") : 0;
+	return err_set(err, EINVAL,
+		"a rule ahead of it has some of the ids from %u to %u; give each id one rule a direction",
+		r->from, r->from + r->count - 1);
+}
+
+/* What is refused leaves the map as it was. */
+static int insert_both(struct idmap *m, const struct range *host, const struct range *guest, struct err *err)
+{
+	int r = 0;
+
+	if (host && !is_free(&m->to_host, host))
+		return taken(host, err);
+	if (guest && !is_free(&m->to_guest, guest))
+		return taken(guest, err);
+	if (host)
+		r = insert(&m->to_host, host);
+	if (!r && guest)
+		r = insert(&m->to_guest, guest);
+	return r ? err_set(err, ENOMEM, "no memory for the rule") : 0;
 }
 
 int idmap_add(struct idmap *m, const char *rule, struct err *err)
 {
 	const struct form *f = find_form(rule);
 	struct range r, back;
-	int ret = 0;
 
 	if (!f)
 		return err_set(err, EINVAL,
@@ -170,13 +182,9 @@ int idmap_add(struct idmap *m, const char *rule, struct err *err)
 	if (!r.count)
 		return 0;
 	back = (struct range){.from = r.to, .to = r.from, .count = r.count, .kind = r.kind};
-	if (f->to_guest && f->to_host)
-		ret = add_to(&m->to_guest, &back, err);
-	else if (f->to_guest)
-		ret = add_to(&m->to_guest, &r, err);
-	if (!ret && f->to_host)
-		ret = add_to(&m->to_host, &r, err);
-	return ret;
+	if (f->to_host && f->to_guest)
+		return insert_both(m, &r, &back, err);
+	return insert_both(m, f->to_host ? &r : NULL, f->to_guest ? &r : NULL, err);
 }
 
 static uint32_t apply(const struct range *r, uint32_t id)

@@ -143,8 +143,10 @@ int caps_reduce(const struct sandbox_config *cfg, struct err *err)
 	return r ? r : keep_only(wanted(cfg), err);
 }
 
-int caps_reduce_parent(struct err *err)
+int caps_reduce_parent(const struct sandbox_config *cfg, struct err *err)
 {
+	uint64_t kill = cfg->uids.n || cfg->gids.n ? BIT(CAP_KILL) : 0;
+
 	capng_get_caps_process();
-	return keep_only(BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER), err);
+	return keep_only(BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | kill, err);
 }

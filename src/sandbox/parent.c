@@ -92,12 +92,13 @@ __attribute__((noreturn)) static void end_alike(int status)
 	exit(128 + WTERMSIG(status));
 }
 
-__attribute__((noreturn)) static void be_parent(pid_t child, int words, const struct sandbox_parent *parent)
+__attribute__((noreturn)) static void be_parent(pid_t child, int words, const struct sandbox_config *cfg)
 {
+	const struct sandbox_parent *parent = &cfg->parent;
 	struct err err;
 	int status;
 
-	if (caps_reduce_parent(&err) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if (caps_reduce_parent(cfg, &err) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		log_warn("the waiting process keeps its privileges");
 	status = wait_for(child, words, parent);
 	if (parent->end)
@@ -146,7 +147,7 @@ int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err)
 	}
 	if (child) {
 		close(pipe[1]);
-		be_parent(child, pipe[0], &cfg->parent);
+		be_parent(child, pipe[0], cfg);
 	}
 	close(pipe[0]);
 	*told = pipe[1];
