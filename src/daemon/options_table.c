@@ -107,8 +107,8 @@ const struct option_row option_rows[] = {
 		.min = 1,
 		.max = VHOST_TAG_MAX,
 		.help = "The name by which the guest mounts the share, for front-ends that ask the daemon "
-			"for "
-			"it (User-Mode Linux, crosvm). QEMU has an option of its own for it."},
+			"for it (User-Mode Linux, crosvm). QEMU has an option of its own for it; its "
+			"versions 7.1 to 8.0 crash if the daemon has a tag too."},
 	[OPT_QUEUES] = {.name = "queues",
 		.value = "N",
 		.kind = OPTION_NUMBER,
@@ -117,7 +117,8 @@ const struct option_row option_rows[] = {
 		.min = 1,
 		.max = VHOST_MAX_QUEUES - 1,
 		.def_text = "the number of CPUs, 8 at most",
-		.help = "Request queues to offer. The front-end decides how many are used."},
+		.help = "Request queues to offer. The front-end decides how many are used (QEMU: "
+			"num-request-queues) and cannot use more."},
 	[OPT_CACHE] = {.name = "cache",
 		.value = "POLICY",
 		.kind = OPTION_CHOICE,

@@ -182,7 +182,9 @@ static struct vhost_ring *ring_at(struct vhost_device *d, uint64_t index, struct
 {
 	if (index < d->queues)
 		return &d->ring[index];
-	err_set(err, EINVAL, "queue %llu of %u", (unsigned long long)index, d->queues);
+	err_set(err, EINVAL,
+		"queue %llu, but 0 to %u are there; offer more (--queues), or let the front-end use fewer",
+		(unsigned long long)index, d->queues - 1);
 	return NULL;
 }
 
