@@ -87,7 +87,7 @@ static void default_tag(struct share *s, const struct share *shares, size_t n)
 	char stem[SHARE_TAG_MAX - 3];
 	size_t len = 0;
 
-	for (; base[len] && len < sizeof(stem) - 1; len++)
+	for (; len < sizeof(stem) - 1 && base[len]; len++)
 		stem[len] = tag_char(base[len]) ? base[len] : '_';
 	stem[len] = '\0';
 	if (!len || !strcmp(stem, ".") || !strcmp(stem, ".."))
