@@ -131,11 +131,29 @@ static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, con
 	return r ? r : truncate_file(fs, t, a->size);
 }
 
+/*
+ * Linux guests take SUID away by a SETATTR of the mode when somebody writes, and leave SGID without group
+ * execution in it. From a user who does not own the file it is no chmod.
+ */
+static bool is_kill_of_suid(
+	const struct fs *fs, const struct op_ctx *c, const struct target *t, uint32_t mode)
+{
+	struct statx st;
+	uint32_t uid;
+
+	if (!c->uid || t->type != S_IFREG || (mode & (S_ISUID | S_ISGID | S_IXGRP)) != S_ISGID)
+		return false;
+	if (statx(t->path_fd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID, &st) ||
+		idmap_to_host(fs->cfg.uids, c->uid, &uid))
+		return false;
+	return st.stx_uid != uid && (st.stx_mode & 07777) == ((mode & 07777) | S_ISUID);
+}
+
 /* With CAP_FSETID: whether the caller may set SGID was the guest's to judge. */
-static int set_mode(struct fs *fs, const struct target *t, uint32_t mode)
+static int set_mode(struct fs *fs, struct op_ctx *c, const struct target *t, uint32_t mode)
 {
 	struct proc_name n = proc_name(t->path_fd);
-	int r = cred_daemon(fs);
+	int r = is_kill_of_suid(fs, c, t, mode) ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
 
 	if (r)
 		return r;
@@ -191,7 +209,7 @@ static int set_all(struct fs *fs, struct op_ctx *c, const struct target *t, cons
 	if (!r && a->valid & OP_SET_SIZE)
 		r = set_size(fs, c, t, a);
 	if (!r && a->valid & OP_SET_MODE)
-		r = set_mode(fs, t, a->mode);
+		r = set_mode(fs, c, t, a->mode);
 	if (!r && a->valid & times)
 		r = set_times(fs, t, a);
 	return r;

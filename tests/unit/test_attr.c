@@ -208,6 +208,38 @@ static void test_kill_priv(void **state)
 	fixture_free(&x);
 }
 
+/* The guest asks for @mode as @uid, a stranger to the file's group. What comes of it. */
+static uint32_t mode_set_by(struct fixture *x, struct nodeid node, uint32_t uid, uint32_t mode)
+{
+	struct op_setattr a = with_mode(mode);
+	struct op_entry e;
+
+	x->ctx.uid = x->ctx.gid = uid;
+	assert_int_equal(set(x, node, &a, &e), 0);
+	return e.st.stx_mode & 07777;
+}
+
+static void test_suid_killed_by_writers(void **state)
+{
+	struct nodeid node;
+	struct fixture x;
+
+	(void)state;
+	fixture_need_root();
+	fixture_new(&x, fixture_config());
+	host_write(&x, "a", "text");
+	node = must_lookup(&x, "a").node;
+	assert_int_equal(fchmodat(x.dirfd, "a", 06666, 0), 0);
+	assert_int_equal(mode_set_by(&x, node, 1000, 02666), 0666);
+	assert_int_equal(mode_set_by(&x, node, 1000, 02640), 02640); /* nothing that a write does */
+	assert_int_equal(fchmodat(x.dirfd, "a", 06666, 0), 0);
+	assert_int_equal(mode_set_by(&x, node, 0, 02666), 02666);
+	assert_int_equal(fchownat(x.dirfd, "a", 1000, 0, 0), 0);
+	assert_int_equal(fchmodat(x.dirfd, "a", 06666, 0), 0);
+	assert_int_equal(mode_set_by(&x, node, 1000, 02666), 02666); /* the owner's chmod */
+	fixture_free(&x);
+}
+
 static void test_readonly(void **state)
 {
 	struct fs_config cfg = fixture_config();
@@ -280,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_kill_priv),
+		cmocka_unit_test(test_suid_killed_by_writers),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_statfs),
 		cmocka_unit_test(test_access),
