@@ -94,6 +94,17 @@ for kind in fcntl flock; do
 	echo "$kind: a number that four processes of two guests count up is exact"
 done
 
+# A process is killed while it waits: its guest cannot take the request back, but nobody keeps the lock.
+for kind in fcntl flock; do
+	hold host $kind k-$kind k-$kind.held
+	soon exists k-$kind.held || fail "$kind: the host's lock"
+	hold red $kind k-$kind k-$kind.waits
+	sleep 0.3
+	on red "kill -9 \$(cat k-$kind.waits.pid)"
+	let_go host k-$kind.held
+	soon free_at host try $kind k-$kind || fail "$kind: a killed waiter has the lock"
+done
+
 # The guest unmounts.
 hold red fcntl u u.held
 hold red flock u2 u2.held
