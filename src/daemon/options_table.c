@@ -451,13 +451,11 @@ const struct option_row option_rows[] = {
 		.group = OPTION_OLD,
 		.max = UINT32_MAX,
 		.help = "No effect: see --thread-pool-size."},
-
 	{.name = "preserve-noatime",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = "colofs does not pass O_NOATIME on yet; leave it out, or mount the host's file system "
-		       "noatime",
-		.help = "Pass O_NOATIME on to the host."},
+		.kind = OPTION_NOTHING,
+		.group = OPTION_OLD,
+		.help = "No effect: O_NOATIME is always passed on to the host, where the daemon may use it."},
+
 	{.name = "allow-root",
 		.kind = OPTION_REFUSED,
 		.group = OPTION_NOT_YET,

@@ -70,6 +70,9 @@ static void test_flags(void **state)
 	assert_int_equal(host_flags(&s, f.node, f.fh), O_RDWR);
 	f.fh = share_open(&s, f.node, O_WRONLY | O_SYNC);
 	assert_int_equal(host_flags(&s, f.node, f.fh), O_WRONLY | O_SYNC);
+	share_release(&s, f.node, f.fh);
+	f.fh = share_open(&s, f.node, O_RDONLY | O_NOATIME);
+	assert_int_equal(host_flags(&s, f.node, f.fh), O_RDONLY | O_NOATIME);
 	s.fs->features.writeback = true;
 	f.fh = share_open(&s, f.node, O_WRONLY | O_APPEND);
 	assert_int_equal(host_flags(&s, f.node, f.fh), O_RDWR);
