@@ -51,4 +51,17 @@ looks r 100000:100000:644
 looks s/in 101000:102000:2755
 looks s/out 101000:102000:755
 looks l 101000:101001:777
+# A user namespace: the guest's users are those of the namespace.
+owner=100000:100000 guest usermap --xattr --uid-map=:0:100000:65536: --gid-map=:0:100000:65536:
+looks f 101000:101001:640
+looks r 100000:100000:644
+looks s/in 101000:102000:2755
+
+# chattr +i and +a: with the capability for them only.
+if touch "$T/flags" && chattr +i "$T/flags" 2>/dev/null; then
+	chattr -i "$T/flags"
+	script=flags.guest
+	guest flags --modcaps=+linux_immutable
+	guest noflags --xattr
+fi
 echo "in the guest and on the host, all belongs to whom it should"
