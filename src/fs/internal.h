@@ -56,14 +56,14 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
  */
 int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
 
-/* xattr.c: sets an attribute by a descriptor of any type, O_PATH too, without a bracket. @name is the guest's.
- * For labels of new inodes. */
+/* xattr.c: sets an attribute by a descriptor of any type, O_PATH too, without a bracket. @name is the
+ * guest's. For labels of new inodes. */
 int fs_setxattr_fd(const struct fs *fs, int fd, const char *name, const void *value, size_t size);
 
 /*
  * xattr.c: file capabilities that lie under another name on the host (--xattrmap) go, as the kernel does it
- * with its own, ahead of a change of data, size or owner. Within that change's bracket, as the daemon. 0 where
- * there are none; -errno: the change must not be made.
+ * with its own, ahead of a change of data, size or owner. Within that change's bracket, as the daemon. 0
+ * where there are none; -errno: the change must not be made.
  */
 int fs_drop_capability(const struct fs *fs, int fd);
 
