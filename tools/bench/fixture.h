@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The files that the loads work on, made and removed through the daemon, as a guest would. One thread. */
+#ifndef BENCH_FIXTURE_H
+#define BENCH_FIXTURE_H
+
+#include "target.h"
+
+#define FIXTURE_SYNCED 2u
+
+struct fixture {
+	struct target *t;
+	char name[48];		       /* of the directory of it all, in the share's root */
+	uint64_t dir;		       /* 0: not made */
+	uint64_t small, list, scratch; /* directories */
+	uint64_t known[BENCH_KNOWN];   /* files known-NNN */
+	struct fc_file known_file[BENCH_KNOWN];
+	struct fc_file data, cold; /* of opt->file_size bytes */
+	struct fc_file synced[FIXTURE_SYNCED];
+	int cold_fd; /* the host's view of it, -1: none */
+};
+
+/* 0 or -errno with @err; fixture_remove() in either case, which also tries to remove what was left of it. */
+int fixture_make(struct fixture *f, struct target *t, struct err *err);
+int fixture_remove(struct fixture *f, struct err *err);
+
+#endif
