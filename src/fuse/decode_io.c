@@ -9,7 +9,8 @@
 #include <fcntl.h>
 #include <limits.h>
 
-#define IOCTL_OUT_MAX (64 * 1024)
+#define IOCTL_OUT_MAX  (64 * 1024)
+#define NAMELESS_VALID 1000000000u /* seconds */
 /* Most that one read or copy moves: what fits the reply's 32-bit lengths, in whole pages. */
 #define TRANSFER_MAX 0x7ffff000u
 
@@ -56,6 +57,16 @@ ssize_t fuse_do_open(struct fuse_req *rq)
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }
 
+/*
+ * A file without a name never needs its name looked up anew. Linux would try, when the answer's time is over,
+ * with the name "/": overlayfs, which goes on by that entry after it copied a file up, would have ESTALE of
+ * it.
+ */
+static bool is_nameless(const struct fuse_req *rq)
+{
+	return rq->h.opcode == FUSE_TMPFILE;
+}
+
 static ssize_t reply_created(struct fuse_req *rq, const struct op_entry *e, struct op_fh fh)
 {
 	struct {
@@ -65,6 +76,8 @@ static ssize_t reply_created(struct fuse_req *rq, const struct op_entry *e, stru
 
 	static_assert(sizeof(out) == sizeof(out.entry) + sizeof(out.open), "no padding goes to the guest");
 	reply_fill_entry(rq->s, e, &out.entry);
+	if (is_nameless(rq))
+		out.entry.entry_valid = NAMELESS_VALID;
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }
 
