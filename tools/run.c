@@ -252,7 +252,7 @@ static int start_all(const struct plan *p, struct session *s, bool kvm, struct e
 	const char *tags[SHARES_MAX + 1];
 	struct strv sockets = {0};
 	struct vm_start v = {.opts = p->opts, .dir = s->dir, .initrd = initrd, .tags = tags, .kvm = kvm};
-	int ends[2];
+	int ends[2] = {-1, -1};
 	int ret = make_initramfs(p, initrd, e);
 
 	if (!ret && p->vm->prepare)
