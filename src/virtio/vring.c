@@ -226,14 +226,15 @@ void vring_no_kick(struct vring *vr)
 
 const char *table_read(const struct vring *vr, const struct table *t, uint32_t i, struct desc *out)
 {
-	const volatile struct wire_desc *d = t->at + i;
+	const volatile struct wire_desc *d;
 	uint16_t word[2];
 
-	if (!t->at) {
+	if (t->at)
+		d = t->at + i;
+	else
 		d = mem_at(vr->mem, (struct gpa){t->gpa.v + i * sizeof(*d)}, sizeof(*d));
-		if (!d)
-			return "an indirect table is not in guest memory";
-	}
+	if (!d)
+		return "an indirect table is not in guest memory";
 	out->addr.v = le64toh(d->addr);
 	out->len = le32toh(d->len);
 	word[0] = le16toh(d->word[0]);
