@@ -128,6 +128,17 @@ static int check_type(uint32_t type)
 	}
 }
 
+/*
+ * A guest without KILLPRIV_V2 takes SUID and SGID away by a SETATTR of its own, but not when OPEN does the
+ * cutting: then it believes that we did.
+ */
+static bool open_kills_priv(const struct fs *fs, const struct op_ctx *c, uint32_t flags, uint32_t open_flags)
+{
+	if (fs->features.killpriv_v2)
+		return open_flags & OP_OPEN_KILL_SUIDGID;
+	return flags & O_TRUNC && c->uid;
+}
+
 int fs_op_open(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t flags, uint32_t open_flags,
 	struct op_fh *fh)
 {
@@ -140,7 +151,8 @@ int fs_op_open(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t fla
 	if (!r)
 		r = check_type(u.inode->key.type);
 	if (!r)
-		r = open_flags & OP_OPEN_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+		r = open_kills_priv(fs, c, flags, open_flags) ? cred_daemon_kill_priv(fs, c)
+							      : cred_daemon(fs);
 	return r ? r : open_regular(&o, &u);
 }
 
