@@ -14,7 +14,8 @@ command -v linux.uml >/dev/null || { echo "linux.uml is missing"; exit 77; }
 
 # mode_options MODE: the daemon's options by which the share is made.
 mode_options() {
-	echo --xattr --posix-acl
+	# trusted.* attributes are set with CAP_SYS_ADMIN alone.
+	echo --xattr --posix-acl --modcaps=+sys_admin
 	case $1 in
 	never) echo --cache=never --allow-direct-io ;;
 	auto) echo --cache=auto ;;
@@ -24,10 +25,11 @@ mode_options() {
 	esac
 }
 
-# Directories for the program: $T/local, and $T/share/work, beside which is a copy of it (the guest's /tmp is not the host's).
+# Directories for the program: $T/local, and $T/share/work; beside each stands a copy of it (the guest's /tmp is not the host's).
 prepare() {
 	mkdir -p "$T/local" "$T/share/work"
 	cp "$SEMANTICS" "$T/share/semantics"
+	cp "$SEMANTICS" "$T/semantics"
 }
 
 # in_guest MODE SCRIPT: the script runs in a guest, in the share $T/share.

@@ -90,6 +90,7 @@ long proc_do(struct proc *p, const char *what, const struct proc_call *c)
 
 void proc_end(struct proc *p)
 {
+	shutdown(p->fd, SHUT_RDWR); /* processes started later have a copy */
 	close(p->fd);
 	waitpid(p->pid, NULL, 0);
 	free(p);

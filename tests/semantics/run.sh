@@ -1,12 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Runs the suite on a local directory and, in a guest, on a share of the same file system, and compares.
-# usage: run.sh MODE [FAMILY...]      MODE: never, auto, always, writeback
+# Runs the suite on a local directory and, in a guest, on a share of the same file system, and compares: the families,
+# and without families named the seeded modes too.
+# usage: run.sh MODE [FAMILY...]      MODE: never, auto, always, writeback. SEED and STEPS choose another random run.
 . "$(dirname "$0")/lib.sh"
 here=$(dirname "$0")
 mode=$1
 shift
+direct=
+[ "$mode" != never ] || direct=--direct
+script="mkdir families random fsx && ../semantics families $*"
+[ $# -gt 0 ] || script+=" && ../semantics --random random --seed=${SEED:-3} --steps=${STEPS:-1500}
+	../semantics --fsx fsx --seed=${SEED:-3} --steps=${STEPS:-1500} $direct"
 prepare
-"$SEMANTICS" "$T/local" "$@" >"$T/local.out"
-in_guest "$mode" "./semantics work $*" >"$T/share.out" || guest_failed "$T/share.out"
+(cd "$T/local" && bash -c "$script") >"$T/local.out"
+in_guest "$mode" "cd work; $script" >"$T/share.out" || guest_failed "$T/share.out"
 "$here/compare.py" "$mode" "$T/local.out" "$T/share.out" "$here/differences"
