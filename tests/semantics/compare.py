@@ -6,7 +6,8 @@ usage: compare.py MODE LOCAL SHARE [DIFFERENCES]
 
 MODE names how the share was made. DIFFERENCES lists what may differ:
     MODES FAMILY/CASE: WHAT = LOCAL -> SHARE
-with MODES "*", or names joined by commas; the reason stands in the comment above. WHAT may end with "*". An entry that names
+with MODES "*", or names joined by commas; the reason stands in the comment above. WHAT may end with "*"; "MODES FAMILY/CASE: *" excepts
+a whole case. An entry that names
 a mode but that nothing matched there is an error too, so the list stays short.
 """
 import re
@@ -14,6 +15,7 @@ import sys
 
 LINE = re.compile(r"^(\S+/\S+) (\d+): (.*)$")
 ENTRY = re.compile(r"^(\S+) (\S+/\S+): (.*) = (.*) -> (.*)$")
+WHOLE = re.compile(r"^(\S+) (\S+/\S+): ()(\*)()$")
 SHOWN = 40
 
 
@@ -37,8 +39,8 @@ class Entry:
         return self.modes == ["*"] or mode in self.modes
 
     def matches(self, case, local, share):
-        if case != self.case:
-            return False
+        if case != self.case or self.local == "*":
+            return case == self.case
         if self.what.endswith("*"):
             return all(
                 text.startswith(self.what[:-1]) and text.endswith(" = " + value)
@@ -53,7 +55,7 @@ def entries(path, mode):
         text = raw.rstrip("\n")
         if not text or text.startswith("#"):
             continue
-        match = ENTRY.match(text)
+        match = ENTRY.match(text) or WHOLE.match(text)
         if not match:
             sys.exit(f"{path}:{number}: not an entry")
         entry = Entry(number, *match.groups())

@@ -36,7 +36,7 @@ prepare() {
 in_guest() {
 	local options=() o
 	for o in $(mode_options "$1"); do options+=("--daemon-option=$o"); done
-	timeout -k 5 "${GUEST_TIMEOUT:-200}" "$COLOFS" run "$T/share" --daemon="$COLOFSD" "${options[@]}" \
+	timeout -k 5 "${GUEST_TIMEOUT:-380}" "$COLOFS" run "$T/share" --daemon="$COLOFSD" "${options[@]}" \
 		${KERNEL_ROOT:+--kernel-root="$KERNEL_ROOT"} -- bash -c "$2" </dev/null
 }
 

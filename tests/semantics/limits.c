@@ -212,6 +212,19 @@ static void case_seekdir(void)
 	closedir(d);
 }
 
+/* An odd entry goes, and a new one comes. */
+static void replace(int k)
+{
+	char name[32];
+
+	if (k % 2 == 0)
+		return;
+	snprintf(name, sizeof(name), "entry-%05d", k);
+	unlink(name);
+	snprintf(name, sizeof(name), "entry-%05d", MANY + k);
+	mknod(name, S_IFREG | 0644, 0);
+}
+
 /* What is neither removed nor made while a directory is read appears exactly once, whatever happens to the
  * rest. */
 static void case_changing(void)
@@ -219,7 +232,6 @@ static void case_changing(void)
 	static uint8_t seen[MANY * 2];
 	int missing = 0, twice = 0, ghosts = 0, k = 0;
 	struct dirent *e;
-	char name[32];
 	DIR *d;
 
 	sem_case("changing");
@@ -230,13 +242,11 @@ static void case_changing(void)
 
 		if (i >= 0)
 			seen[i]++;
-		if (k < MANY && ++k % 2) {
-			snprintf(name, sizeof(name), "entry-%05d", k);
-			unlink(name);
-			snprintf(name, sizeof(name), "entry-%05d", MANY + k);
-			mknod(name, S_IFREG | 0644, 0);
-		}
+		if (k < MANY)
+			replace(k++);
 	}
+	while (k < MANY) /* how many entries were seen may differ */
+		replace(k++);
 	closedir(d);
 	for (int i = 0; i < MANY; i += 2) {
 		missing += !seen[i];

@@ -38,7 +38,7 @@ static void case_set(void)
 	show_times("f");
 	T(SET("f", {-1, 5}, {-1000000000, 999999999}));
 	show_times("f");
-	T(SET("f", {4000000000, 5}, {15032385535, 6}));
+	T(SET("f", {4000000000, 5}, {15032385534, 6}));
 	show_times("f");
 	T(SET("f", {5, 0}, {0, UTIME_OMIT}));
 	show_times("f");
