@@ -344,7 +344,7 @@ struct sem_times sem_before(const char *path)
 
 	if (lstat(path, &t.st))
 		sem_die("stat of %s", path);
-	sem_sleep_ms(12);
+	sem_sleep_ms(30);
 	return t;
 }
 
