@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# bench/compare measures two daemons (colofsd twice) and writes page, chart and raw results; one that fails is told of.
+set -u
+root=$(cd "$(dirname "$0")/../.." && pwd)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+fail() {
+	echo "FAILED: $*"
+	cat "$dir/err"
+	exit 1
+}
+
+compare() {
+	python3 "$root/bench/compare" --bench="$BENCH" --dir="$dir" --output="$dir/page.md" --raw="$dir/raw.json" \
+		--repeats=2 --seconds=0.05 --bench-option=--warmup=0 --depths=2 --driver-cpus= --daemon-cpus= "$@" \
+		>"$dir/out" 2>"$dir/err"
+}
+
+serve="$COLOFSD --socket-path={socket} --shared-dir={share} ${COLOFSD_ARGS:-}"
+compare --loads=getattr,lookup "--daemon=one=$serve" "--daemon=two=$serve" || fail "status $?"
+python3 - "$dir" <<'PY' || fail "the files are not what they should be"
+import json, sys, xml.dom.minidom
+dir = sys.argv[1]
+page = open(dir + "/page.md").read()
+rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| getattr ")]
+assert len(rows) == 5 and [len(r) for r in rows] == [6, 6, 6, 4, 4], rows
+ops = [c.strip() for c in rows[0]]
+assert float(ops[3]) > 0 and "-" not in ops, ops
+raw = json.load(open(dir + "/raw.json"))
+assert len(raw) == 2 * 2 * 3, len(raw)
+assert {r["daemon"] for r in raw} == {"one", "two", "local"}
+assert len(xml.dom.minidom.parse(dir + "/page.svg").getElementsByTagName("rect")) == 1 + 2 + 2 * 2
+PY
+compare --no-local --loads=getattr "--daemon=one=false {socket}" && fail "a daemon that does not start is passed over"
+grep -q "one does not listen" "$dir/err" || fail "nothing tells which daemon does not start"
+[ -z "$(find "$dir" -name 'colofs-compare-*')" ] || fail "something was left behind"
+echo "1 passed, 0 failed"
