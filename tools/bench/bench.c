@@ -53,7 +53,7 @@ void bench_stop(int signal)
 	stopped = signal;
 }
 
-size_t bench_load_bytes(enum load_id id)
+size_t bench_load_bytes(enum load_id id, size_t big)
 {
 	switch (id) {
 	case LOAD_RANDREAD:
@@ -62,7 +62,7 @@ size_t bench_load_bytes(enum load_id id)
 		return BENCH_BLOCK;
 	case LOAD_SEQREAD:
 	case LOAD_SEQWRITE:
-		return BENCH_BIG;
+		return big;
 	default:
 		return 0;
 	}

@@ -58,6 +58,7 @@ struct options {
 struct result {
 	enum load_id load;
 	double seconds;
+	size_t bytes; /* that one operation carries; 0: not about bytes */
 	struct hist hist;
 	uint64_t background; /* requests that ran beside the quick ones */
 	uint64_t refused;    /* background requests that the daemon does not offer */
@@ -67,8 +68,8 @@ struct result {
 
 extern const char *const bench_load_name[LOAD_COUNT];
 extern const char *const bench_load_help[LOAD_COUNT];
-/* Bytes that one operation of the load carries; 0: not about bytes. */
-size_t bench_load_bytes(enum load_id id);
+/* Bytes that one operation of the load carries where @big is the most at once; 0: not about bytes. */
+size_t bench_load_bytes(enum load_id id, size_t big);
 
 /* Set by SIGINT and SIGTERM: everything comes to its end and cleans up. */
 bool bench_stopped(void);

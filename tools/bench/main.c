@@ -30,6 +30,7 @@ static int run_load(struct fixture *f, struct usage *u, enum load_id load, struc
 	if (o->warmup > 0)
 		r = engine_run(f, load, o->warmup, o->ops, warm, err);
 	res->load = load;
+	res->bytes = bench_load_bytes(load, f->t->io_max);
 	before = usage_read(u);
 	if (!r)
 		r = engine_run(f, load, o->seconds, o->ops, res, err);
@@ -97,6 +98,7 @@ static int run_local_loads(struct local *f, struct err *err)
 		if (!warm || !res)
 			return err_sys(err, ENOMEM, "results");
 		res->load = i;
+		res->bytes = bench_load_bytes(i, BENCH_BIG);
 		res->cpu_ns = res->syscalls = -1;
 		if (o->warmup > 0)
 			r = local_run(f, i, o->warmup, o->ops, warm, err);

@@ -55,7 +55,7 @@ static void result_json(const struct result *r)
 	printf("%s\n{\"load\":\"%s\",\"operations\":%llu,\"seconds\":%.4f,\"ops_per_second\":%.1f",
 		results++ ? "," : "", bench_load_name[r->load], (unsigned long long)r->hist.count, r->seconds,
 		rate(r));
-	printf(",\"bytes_per_op\":%zu", bench_load_bytes(r->load));
+	printf(",\"bytes_per_op\":%zu", r->bytes);
 	for (unsigned int i = 0; i < ARRAY_LEN(shares); i++)
 		show_number(names[i], (double)hist_percentile(&r->hist, shares[i]) / 1e3);
 	show_number("max_us", (double)r->hist.max / 1e3);
@@ -76,11 +76,9 @@ static void show_cell(double v, int width, int digits)
 
 static void result_text(const struct result *r)
 {
-	size_t bytes = bench_load_bytes(r->load);
-
 	printf("%-11s", bench_load_name[r->load]);
 	show_cell(rate(r), 11, 0);
-	show_cell(bytes ? rate(r) * (double)bytes / BENCH_BIG : -1, 9, 1);
+	show_cell(r->bytes ? rate(r) * (double)r->bytes / BENCH_BIG : -1, 9, 1);
 	for (unsigned int i = 0; i < ARRAY_LEN(shares); i++)
 		show_cell((double)hist_percentile(&r->hist, shares[i]) / 1e3, 8, 1);
 	show_cell((double)r->hist.max / 1e3, 8, 0);
