@@ -23,10 +23,24 @@ int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct sta
 	return 0;
 }
 
+void fs_number(const struct fs *fs, struct statx *st)
+{
+	uint64_t ino = st->stx_ino;
+
+	if (fs->features.submounts)
+		return;
+	inode_number(fs->inodes, inode_key_of(st).dev, &ino);
+	st->stx_ino = ino;
+}
+
 static int stat_fd(const struct fs *fs, int fd, struct op_entry *out)
 {
+	int r = fs_stat(fs, fd, "", AT_EMPTY_PATH, &out->st);
+
 	out->attr_flags = 0;
-	return fs_stat(fs, fd, "", AT_EMPTY_PATH, &out->st);
+	if (!r)
+		fs_number(fs, &out->st);
+	return r;
 }
 
 int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint32_t mask,

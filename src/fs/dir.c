@@ -263,14 +263,20 @@ static int fill(struct fs *fs, struct dir_slot *s, uint64_t pos)
 /* Nothing above the share is told: its root is its own parent. */
 static uint64_t ino_of(struct fs *fs, const struct dir_slot *s, const struct host_dirent *d)
 {
-	struct inode *root;
-	uint64_t ino;
+	bool above = s->handle->node == NODEID_ROOT.v && !strcmp(d->name, "..");
+	uint64_t ino = d->ino;
+	struct inode *dir;
 
-	if (s->handle->node != NODEID_ROOT.v || strcmp(d->name, ".."))
-		return d->ino;
-	root = inode_get(fs->inodes, NODEID_ROOT);
-	ino = root ? root->key.ino : d->ino;
-	inode_put(fs->inodes, root);
+	if (!above && fs->features.submounts)
+		return ino;
+	dir = inode_get(fs->inodes, (struct nodeid){s->handle->node});
+	if (!dir)
+		return ino;
+	if (above)
+		ino = dir->key.ino;
+	else
+		inode_number(fs->inodes, dir->key.dev, &ino);
+	inode_put(fs->inodes, dir);
 	return ino;
 }
 

@@ -329,6 +329,17 @@ static int learn_root(struct inode_table *t, const struct fs_config *cfg, struct
 	return 0;
 }
 
+void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino)
+{
+	uint64_t h = *ino + dev * 0x9e3779b97f4a7c15ULL;
+
+	if (dev == at(t, 1)->key.dev)
+		return;
+	h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ULL;
+	h = (h ^ h >> 27) * 0x94d049bb133111ebULL;
+	*ino = h ^ h >> 31;
+}
+
 int inode_table_new(
 	const struct fs_config *cfg, const struct segment *seg, struct inode_table **out, struct err *err)
 {

@@ -73,6 +73,13 @@ int inode_fd_ceiling(void);
 
 struct inode_key inode_key_of(const struct statx *st);
 
+/*
+ * Makes of a host inode's number the one that a guest sees to whom the whole share is one file system (no
+ * features.submounts): beneath the root's device the same, else one mixed of both numbers, so that it stays
+ * what it is and meets another one's only by chance (1 in 2^64).
+ */
+void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino);
+
 /* The inode a guest means, with a reference, or NULL (the op answers ESTALE). Any nodeid may come. */
 struct inode *inode_get(struct inode_table *t, struct nodeid node);
 void inode_put(struct inode_table *t, struct inode *i); /* NULL is allowed */

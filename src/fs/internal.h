@@ -45,6 +45,9 @@ struct fs {
  * -errno. */
 int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct statx *st);
 
+/* attr.c: the inode's number becomes the guest's. After inode_key_of(): the key has the host's. */
+void fs_number(const struct fs *fs, struct statx *st);
+
 /* namei.c: looks one component up and counts the lookup. @parent: inode and descriptor of the directory. */
 int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out);
 

@@ -73,6 +73,7 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
 		return r;
 	key = inode_key_of(&out->st);
 	out->attr_flags = attr_flags(fs, &parent->inode->key, &key);
+	fs_number(fs, &out->st);
 	return 0;
 }
 

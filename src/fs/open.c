@@ -175,8 +175,10 @@ static int open_existing(struct opening *o, struct op_entry *out)
 		r = open_regular(o, &u);
 	if (cred_daemon(o->fs))
 		return -EIO;
-	if (!r && o->guest & O_TRUNC)
+	if (!r && o->guest & O_TRUNC) {
 		r = fs_stat(o->fs, u.fd, "", AT_EMPTY_PATH, &out->st);
+		fs_number(o->fs, &out->st);
+	}
 	return r == -EACCES || r == -EPERM ? -ESTALE : r;
 }
 
@@ -211,6 +213,7 @@ static int learn_fd(struct fs *fs, int fd, struct op_entry *out)
 		return -errno;
 	key = inode_key_of(&out->st);
 	out->attr_flags = 0;
+	fs_number(fs, &out->st);
 	return inode_learn(fs->inodes, &key, path_fd, &out->node);
 }
 

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Host mounts beneath the share, made before the daemon starts and after it: numbers of inodes, bound files, and
+# unmounting on the host. First argument: `announced` or `hidden` (--no-announce-submounts).
+. "$(dirname "$0")/session.sh"
+[ "$(id -u)" = 0 ] || skip "mounting needs root"
+if [ "${2-}" != inside ]; then
+	rm -rf "$T"
+	exec unshare --mount --propagation private -- "$0" "$1" inside
+fi
+cleanup() {
+	umount -R -l "$D"
+}
+mount --bind "$D" "$D"
+mount --make-shared "$D"
+mkdir "$D"/{before,after,plain}
+touch "$D/bound"
+mount -t tmpfs before "$D/before"
+touch "$D"/before/{1..20} "$T/file"
+echo bound >"$T/file"
+mount --bind "$T/file" "$D/bound"
+case $1 in
+announced) session_start ;;
+hidden) session_start daemon:--no-announce-submounts ;;
+esac
+mount -t tmpfs after "$D/after"
+touch "$D"/after/{1..20}
+is "files of both mounts" "20 20" 'echo $(ls before | wc -l) $(ls after | wc -l)'
+is "a bound file" bound 'cat bound'
+is "no two inodes have one number" "" 'find . -printf "%D:%i\n" | sort | uniq -d'
+first=$(g 'find . -printf "%p %i\n" | sort')
+is "numbers stay what they are" "$first" 'echo 3 >/proc/sys/vm/drop_caches; find . -printf "%p %i\n" | sort'
+is "numbers in listings" "" 'ls -i before | awk "{print \$1}" | sort >/tmp/a; stat -c %i before/* | sort | cmp - /tmp/a'
+case $1 in
+announced) is "a mount in the guest" 3 'stat -c %d . before after | sort -u | wc -l' ;;
+hidden) is "one file system in the guest" 1 'stat -c %d . before after | sort -u | wc -l' ;;
+esac
+is "making and removing there" made 'echo made >before/new; cat before/new; rm before/new'
+
+# Once the guest has forgotten what is there, the host can unmount.
+g 'umount /mnt/before /mnt/after 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches' >/dev/null
+sleep 0.2
+umount "$D/before" && umount "$D/after"
+same "unmounting what the guest forgot" 0 $?
+sleep 1.1
+is "what was beneath" "0" 'ls -A before after | grep -vc : | sed "s/^1$/0/"'
+# What it still knows goes by a lazy unmounting.
+mount -t tmpfs again "$D/after"
+echo there >"$D/after/f"
+sleep 1.1
+is "mounted again" there 'cat after/f'
+umount -l "$D/after"
+sleep 1.1
+like "unmounted under the guest" "*No such file*" 'cat after/f'
+is "and the share goes on" fine 'echo fine >plain/f; cat plain/f'
+session_end
+verdict
