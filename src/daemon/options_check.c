@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_WRITE	(1u << 20)
 #define DEFAULT_QUEUES	8
 #define MAX_LOCK_OWNERS 65536
 
@@ -73,7 +72,6 @@ static void derive_fuse(struct options *o)
 {
 	o->fuse.attr_timeout = o->timeout;
 	o->fuse.entry_timeout = o->timeout;
-	o->fuse.max_write = MAX_WRITE;
 	o->fuse.posix_acl = o->posix_acl != OPTIONS_OFFER_NEVER;
 	o->fuse.security_label = o->security_label != OPTIONS_OFFER_NEVER;
 	o->fuse.posix_acl_required = o->posix_acl == OPTIONS_OFFER_ALWAYS;

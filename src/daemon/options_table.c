@@ -370,6 +370,17 @@ const struct option_row option_rows[] = {
 		.max = 1024,
 		.def = "0",
 		.help = "Most threads that a queue may have; 0: as many as usually do well."},
+	{.name = "max-write",
+		.value = "BYTES",
+		.kind = OPTION_NUMBER,
+		.group = OPTION_LIMITS,
+		AT(fuse.max_write),
+		.min = 4096,
+		.max = 16 << 20,
+		.def = "1048576",
+		.help = "Largest request that writes, and with it the largest that reads, as far as the "
+			"guest has "
+			"room for it: Linux stops at 1 MiB unless fs.fuse.max_pages_limit says more."},
 	{.name = "max-inodes",
 		.value = "N",
 		.kind = OPTION_NUMBER,

@@ -106,6 +106,25 @@ static void init_flags(void **state)
 	}
 }
 
+static void max_write(void **state)
+{
+	static uint8_t data[4 << 20], back[4 << 20];
+	static const struct vm_config cfg = {.size = 2048, .client = {.depth = 2, .max_data = sizeof(data)}};
+	struct vm *vm = *state;
+	struct fc_created cr;
+	struct fc_file f;
+
+	test_boot(vm, &cfg, (const char *const[]){"--max-write=4194304", NULL});
+	assert_int_equal(vm->init.max_write, sizeof(data));
+	assert_int_equal(vm->init.max_pages, sizeof(data) / 4096);
+	cr = create(vm, "f");
+	f = (struct fc_file){cr.entry.nodeid, cr.open.fh};
+	test_pattern(data, sizeof(data), 5);
+	LEN(fc_write(&vm->client[1], f, data, sizeof(data), 0), sizeof(data));
+	LEN(fc_read(&vm->client[1], f, back, sizeof(back), 0), sizeof(back));
+	assert_memory_equal(data, back, sizeof(data));
+}
+
 static void allow_mmap(void **state)
 {
 	static const struct vm_config cfg = {.init_flags = VM_INIT_FLAGS | FUSE_DIRECT_IO_ALLOW_MMAP};
@@ -319,6 +338,7 @@ int main(void)
 		TEST_OWN(cache_modes),
 		TEST_OWN(timeout_option),
 		TEST_OWN(init_flags),
+		TEST_OWN(max_write),
 		TEST_OWN(allow_mmap),
 		TEST_OWN(readonly),
 		TEST_OWN(no_switches),
