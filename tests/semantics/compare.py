@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Compares what the suite printed on a local directory and on a share.
 
-usage: compare.py MODE LOCAL SHARE [DIFFERENCES]
+usage: compare.py MODE LOCAL SHARE [DIFFERENCES...]
 
 MODE names how the share was made. DIFFERENCES lists what may differ:
     MODES FAMILY/CASE: WHAT = LOCAL -> SHARE
-with MODES "*", or names joined by commas; the reason stands in the comment above. WHAT may end with "*"; "MODES FAMILY/CASE: *" excepts
-a whole case. An entry that names
-a mode but that nothing matched there is an error too, so the list stays short.
+with MODES "*", or names joined by commas; the reason stands in the comment above. WHAT may end with "*"; "MODES FAMILY/CASE: *"
+excepts a whole case. An entry for this mode that nothing matched is an error too, so the lists stay short.
 """
 import re
 import sys
@@ -30,8 +29,8 @@ def lines(path):
 
 
 class Entry:
-    def __init__(self, number, modes, case, what, local, share):
-        self.number, self.case, self.what, self.local, self.share = number, case, what, local, share
+    def __init__(self, place, modes, case, what, local, share):
+        self.place, self.case, self.what, self.local, self.share = place, case, what, local, share
         self.modes = modes.split(",")
         self.used = False
 
@@ -58,15 +57,15 @@ def entries(path, mode):
         match = ENTRY.match(text) or WHOLE.match(text)
         if not match:
             sys.exit(f"{path}:{number}: not an entry")
-        entry = Entry(number, *match.groups())
+        entry = Entry(f"{path}:{number}", *match.groups())
         if entry.applies(mode):
             out.append(entry)
     return out
 
 
-def main(mode, local_path, share_path, differences=None):
+def main(mode, local_path, share_path, *differences):
     local, share = lines(local_path), lines(share_path)
-    known = entries(differences, mode) if differences else []
+    known = [e for path in differences for e in entries(path, mode)]
     bad = []
     for key in {**local, **share}:
         here, there = local.get(key, "(no such line)"), share.get(key, "(no such line)")
@@ -82,7 +81,7 @@ def main(mode, local_path, share_path, differences=None):
     families = {case.split("/")[0] for case, _ in local}
     unused = [e for e in known if not e.used and e.case.split("/")[0] in families]
     for e in unused:
-        print(f"{differences}:{e.number}: nothing differs so with {mode}")
+        print(f"{e.place}: nothing differs so with {mode}")
     print(f"{mode}: {len(local)} lines, {len(bad)} differ, {len(known) - len(unused)} documented differences")
     return 1 if bad or unused or not local else 0
 

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# What the suite's scripts share. The environment names the programs: COLOFS, COLOFSD, SEMANTICS (set by meson).
+# What the suite's scripts share. The environment names the programs: COLOFS, COLOFSD, SEMANTICS (set by meson), and
+# KERNEL_ROOT where the guest's kernel is not the installed one (what scripts/uml-sid unpacked).
 # Everything is in a private directory, which goes at the end; KEEP=1 keeps it.
 set -eu
 : "${COLOFS:?}" "${COLOFSD:?}" "${SEMANTICS:?}"
@@ -10,14 +11,18 @@ trap '[ -n "${KEEP-}" ] || rm -rf "$T"' EXIT
 trap 'exit 1' INT TERM HUP
 
 [ "$(id -u)" = 0 ] || { echo "many uids need root"; exit 77; }
-command -v linux.uml >/dev/null || { echo "linux.uml is missing"; exit 77; }
+if [ -e "${KERNEL_ROOT-}/missing" ]; then
+	cat "$KERNEL_ROOT/missing"
+	exit 77
+fi
+[ -x "${KERNEL_ROOT-}/usr/bin/linux.uml" ] || { echo "${KERNEL_ROOT-}/usr/bin/linux.uml is missing"; exit 77; }
 
 # mode_options MODE: the daemon's options by which the share is made.
 mode_options() {
 	# trusted.* attributes are set with CAP_SYS_ADMIN alone.
 	echo --xattr --posix-acl --modcaps=+sys_admin
 	case $1 in
-	never) echo --cache=never --allow-direct-io ;;
+	never) echo --cache=never --allow-direct-io --allow-mmap ;;
 	auto) echo --cache=auto ;;
 	always) echo --cache=always ;;
 	writeback) echo --cache=always --writeback ;;
@@ -38,6 +43,18 @@ in_guest() {
 	for o in $(mode_options "$1"); do options+=("--daemon-option=$o"); done
 	timeout -k 5 "${GUEST_TIMEOUT:-380}" "$COLOFS" run "$T/share" --daemon="$COLOFSD" "${options[@]}" \
 		${KERNEL_ROOT:+--kernel-root="$KERNEL_ROOT"} -- bash -c "$2" </dev/null
+}
+
+# differences: the lists that hold for the guest's kernel. A kernel newer than all lists has the newest one.
+differences() {
+	local here kernel
+	here=$(dirname "${BASH_SOURCE[0]}")
+	kernel=$(basename "$(echo "${KERNEL_ROOT-}"/usr/lib/uml/modules/*)")
+	echo "$here/differences"
+	{
+		ls "$here"/differences-*
+		echo "$here/differences-$kernel"
+	} | sort -V | sed "/differences-$kernel\$/,\$d" | tail -n 1
 }
 
 # guest_failed OUTPUT: ends the test.

@@ -15,4 +15,5 @@ script="mkdir families random fsx && ../semantics families $*"
 prepare
 (cd "$T/local" && bash -c "$script") >"$T/local.out"
 in_guest "$mode" "cd work; $script" >"$T/share.out" || guest_failed "$T/share.out"
-"$here/compare.py" "$mode" "$T/local.out" "$T/share.out" "$here/differences"
+mapfile -t lists < <(differences)
+"$here/compare.py" "$mode" "$T/local.out" "$T/share.out" "${lists[@]}"
