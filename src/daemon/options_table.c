@@ -264,7 +264,8 @@ const struct option_row option_rows[] = {
 		.min = 16,
 		.max = 1 << 24,
 		.def_text = "a quarter of the limit of descriptors, 65536 at most",
-		.help = "Descriptors kept open only to save opening files again."},
+		.help = "Descriptors kept open only to save opening files again; as many again on other "
+			"mounts beneath the share."},
 	[OPT_DAEMONIZE] = {.name = "daemonize",
 		.kind = OPTION_FLAG,
 		.group = OPTION_CONNECTION,

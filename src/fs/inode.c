@@ -35,7 +35,7 @@ struct inode_key inode_key_of(const struct statx *st)
 	return (struct inode_key){
 		.dev = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor,
 		.ino = st->stx_ino,
-		.mnt_id = st->stx_mask & STATX_MNT_ID ? st->stx_mnt_id : 0,
+		.mnt_id = st->stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? st->stx_mnt_id : 0,
 		.btime = birth_of(st),
 		.type = st->stx_mode & S_IFMT,
 	};
@@ -197,6 +197,16 @@ bool inode_learn_known(
 	return true;
 }
 
+void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir, const char *name)
+{
+	struct inode *i = inode_get(t, node);
+
+	if (!i)
+		return;
+	mount_place(t->mounts, i->mount, dir, name);
+	inode_put(t, i);
+}
+
 struct nodeid inode_node(struct inode_table *t, const struct inode *i)
 {
 	return (struct nodeid){idtab_id(&t->ids, i)};
@@ -316,7 +326,7 @@ static int learn_root(struct inode_table *t, const struct fs_config *cfg, struct
 	int r;
 
 	autofd int fd = openat(cfg->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, &st))
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
 		return err_sys(err, errno, "cannot examine the shared directory");
 	key = inode_key_of(&st);
 	r = probe_root(t, &key, fd, err);
@@ -356,8 +366,9 @@ int inode_table_new(
 	t->fd_ceiling = inode_fd_ceiling();
 	for (int s = 0; s < INODE_STRIPES; s++)
 		pthread_mutex_init(&t->stripe[s], NULL);
-	t->mounts = mount_table_new(cfg, seg);
-	r = inode_clock_init(&t->clock, cfg->max_fds);
+	inode_idle_init(t);
+	t->mounts = mount_table_new(cfg, seg, t);
+	r = inode_clock_init(&t->clock, cfg->max_fds) || inode_clock_init(&t->away, cfg->max_fds);
 	r = r || !t->mounts ? err_sys(err, ENOMEM, "cannot make the inode table") : learn_root(t, cfg, err);
 	if (r) {
 		inode_table_free(t);
@@ -371,10 +382,12 @@ void inode_table_free(struct inode_table *t)
 {
 	if (!t)
 		return;
+	inode_idle_fini(t);
 	for (uint32_t index = 1; idtab_at(&t->ids, index); index++)
 		inode_fd_drop(t, at(t, index));
 	mount_table_free(t->mounts);
 	inode_clock_fini(&t->clock);
+	inode_clock_fini(&t->away);
 	for (int s = 0; s < INODE_STRIPES; s++)
 		pthread_mutex_destroy(&t->stripe[s]);
 	free(t);

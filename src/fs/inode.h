@@ -25,6 +25,11 @@
  * What a host inode is recognised by (design decision 4). The birth time alone may change while the inode
  * lives: overlayfs shows another one after it copied a file up.
  */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8; what does not know it answers STATX_MNT_ID */
+#endif
+#define INODE_KEY_MASK (STATX_TYPE | STATX_INO | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE)
+
 struct inode_key {
 	uint64_t dev, ino, mnt_id;
 	uint64_t btime; /* nanoseconds; 0 where the file system has none */
@@ -33,10 +38,8 @@ struct inode_key {
 
 struct inode {
 	struct idtab_rec rec;
-	uint64_t nlookup; /* what the guest has to give back; stripe lock */
-	/* Upper half: the O_PATH descriptor plus one, 0 if none; lower half: its users. Changed by
-	 * compare-and-swap. */
-	_Atomic uint64_t fd;
+	uint64_t nlookup;	/* what the guest has to give back; stripe lock */
+	_Atomic uint64_t fd;	/* the O_PATH descriptor (fd_slot.h) */
 	struct inode_key key;	/* never changes while the record lives */
 	uint32_t hash_next;	/* index; stripe lock */
 	_Atomic uint32_t opens; /* handles open on it: while > 0 the descriptor is not taken back */
@@ -71,6 +74,7 @@ void inode_table_count(struct inode_table *t, uint32_t *inodes, uint32_t *fds);
  */
 int inode_fd_ceiling(void);
 
+/* Of what statx(2) said to INODE_KEY_MASK or more. */
 struct inode_key inode_key_of(const struct statx *st);
 
 /*
@@ -128,6 +132,10 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
  */
 bool inode_learn_known(
 	struct inode_table *t, const struct inode_key *key, int parent, const char *name, struct nodeid *out);
+
+/* The inode, which the guest has looked up, is what @name in @dir leads to across a host mount: its way back.
+ */
+void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir, const char *name);
 
 /* The guest gives @n lookups back. More than it has is taken as all; unknown nodeids and the root are left
  * alone. */

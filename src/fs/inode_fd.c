@@ -8,27 +8,13 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "fs/fd_slot.h"
 
 #include <string.h>
 #include <sys/resource.h>
 
 /* Room in the circle for descriptors that are all in use at a time, one a thread. */
 #define CLOCK_SLACK 1024
-
-static int word_fd(uint64_t w)
-{
-	return (int)(w >> 32) - 1;
-}
-
-static uint32_t word_users(uint64_t w)
-{
-	return (uint32_t)w;
-}
-
-static uint64_t word_of(int fd)
-{
-	return ((uint64_t)fd + 1) << 32;
-}
 
 int inode_fd_ceiling(void)
 {
@@ -88,17 +74,17 @@ static bool take_back(struct inode_table *t, struct inode *i, int *gone)
 {
 	uint64_t w = atomic_load(&i->fd);
 
-	if (word_users(w))
+	if (fd_slot_users(w))
 		return false;
 	if (atomic_fetch_and(&i->flags, (uint8_t)~INODE_USED) & INODE_USED && !atomic_load(&i->opens))
 		return false;
 	if (w && !atomic_load(&i->opens)) {
-		if (!know_handle(i, word_fd(w)))
+		if (!know_handle(i, fd_slot_fd(w)))
 			atomic_fetch_or(&i->flags, INODE_PINNED);
-		else if (!atomic_compare_exchange_strong(&i->fd, &w, 0))
+		else if (!fd_slot_empty(&i->fd, w))
 			return false;
 		else
-			*gone = word_fd(w);
+			*gone = fd_slot_fd(w);
 	}
 	atomic_fetch_and(&i->flags, (uint8_t)~INODE_CACHED);
 	if (*gone >= 0)
@@ -106,39 +92,51 @@ static bool take_back(struct inode_table *t, struct inode *i, int *gone)
 	return true;
 }
 
-/* The hand moves on until it frees a slot: its number, or -1 after two rounds in vain. */
-static int64_t sweep(struct inode_table *t, int *gone)
+/* The hand moves one on. True if the slot there is free now. */
+static bool step(struct inode_table *t, struct inode_clock *c, int *gone)
 {
-	struct inode_clock *c = &t->clock;
+	struct inode *i;
+	bool is_free;
 
-	for (uint64_t step = 0; step < 2ULL * c->n; step++) {
-		uint32_t at = c->hand = (c->hand + 1) % c->n;
-		struct inode *i = idtab_get(&t->ids, c->slot[at]);
-		bool is_free = !i || take_back(t, i, gone);
+	c->hand = (c->hand + 1) % c->n;
+	i = idtab_get(&t->ids, c->slot[c->hand]);
+	is_free = !i || take_back(t, i, gone);
+	inode_put(t, i);
+	return is_free;
+}
 
-		inode_put(t, i);
-		if (is_free)
-			return at;
-	}
+bool inode_clock_step(struct inode_table *t, struct inode_clock *c, int *gone)
+{
+	if (!step(t, c, gone))
+		return false;
+	c->slot[c->hand] = c->slot[--c->n];
+	return true;
+}
+
+/* The hand moves on until it frees a slot: its number, or -1 after two rounds in vain. */
+static int64_t sweep(struct inode_table *t, struct inode_clock *c, int *gone)
+{
+	for (uint64_t n = 0; n < 2ULL * c->n; n++)
+		if (step(t, c, gone))
+			return c->hand;
 	return -1;
 }
 
 /* A slot for one more; above the budget, one that was given up. False: none. */
-static bool slot_for(struct inode_table *t, uint64_t id, int gone[2])
+static bool slot_for(struct inode_table *t, struct inode_clock *c, uint64_t id, int gone[2])
 {
-	struct inode_clock *c = &t->clock;
 	int64_t at;
 
 	if (c->n < c->max) {
 		c->slot[c->n++] = id;
 		return true;
 	}
-	at = sweep(t, &gone[0]);
+	at = sweep(t, c, &gone[0]);
 	if (at < 0 && c->n == c->cap)
 		return false;
 	c->slot[at < 0 ? c->n++ : at] = id;
 	if (at >= 0 && c->n > c->max) {
-		at = sweep(t, &gone[1]);
+		at = sweep(t, c, &gone[1]);
 		if (at >= 0)
 			c->slot[at] = c->slot[--c->n];
 	}
@@ -151,30 +149,32 @@ void inode_fd_cache(struct inode_table *t, struct inode *i)
 		-1; /* closed without the lock: the last descriptor of a removed file may take long */
 	autofd int second = -1;
 	int gone[2] = {-1, -1};
+	bool away = i->mount != MOUNT_ROOT;
+	struct inode_clock *c = away ? &t->away : &t->clock;
 
 	if (atomic_load(&i->flags) & (INODE_PINNED | INODE_CACHED))
 		return;
-	autolock(&t->clock.lock);
+	autolock(&c->lock);
 	if (atomic_load(&i->flags) & (INODE_PINNED | INODE_CACHED) || !atomic_load(&i->fd))
 		return;
 	atomic_fetch_or(&i->flags, INODE_USED);
-	if (slot_for(t, idtab_id(&t->ids, i), gone))
+	if (slot_for(t, c, idtab_id(&t->ids, i), gone))
 		atomic_fetch_or(&i->flags, INODE_CACHED);
+	if (away)
+		inode_idle_wake(t);
 	first = gone[0];
 	second = gone[1];
 }
 
 void inode_fd_give(struct inode_table *t, struct inode *i, int fd)
 {
-	atomic_store(&i->fd, word_of(fd));
+	fd_slot_fill(&i->fd, fd, 0);
 	atomic_fetch_add(&t->fds, 1);
 }
 
 void inode_fd_offer(struct inode_table *t, struct inode *i, int fd)
 {
-	uint64_t none = 0;
-
-	if (!atomic_compare_exchange_strong(&i->fd, &none, word_of(fd))) {
+	if (!fd_slot_fill(&i->fd, fd, 0)) {
 		close(fd);
 		return;
 	}
@@ -184,7 +184,7 @@ void inode_fd_offer(struct inode_table *t, struct inode *i, int fd)
 
 void inode_fd_drop(struct inode_table *t, struct inode *i)
 {
-	int fd = word_fd(atomic_exchange(&i->fd, 0));
+	int fd = fd_slot_fd(atomic_exchange(&i->fd, 0));
 
 	if (fd < 0)
 		return;
@@ -194,21 +194,16 @@ void inode_fd_drop(struct inode_table *t, struct inode *i)
 
 int inode_fd_peek(struct inode *i)
 {
-	uint64_t w = atomic_load(&i->fd);
+	int fd = fd_slot_use(&i->fd);
 
-	do {
-		if (!(w >> 32))
-			return -1;
-	} while (!atomic_compare_exchange_weak(&i->fd, &w, w + 1));
-	if (!(atomic_load_explicit(&i->flags, memory_order_relaxed) & INODE_USED))
+	if (fd >= 0 && !(atomic_load_explicit(&i->flags, memory_order_relaxed) & INODE_USED))
 		atomic_fetch_or(&i->flags, INODE_USED);
-	return word_fd(w);
+	return fd;
 }
 
 int inode_fd(struct inode_table *t, struct inode *i)
 {
 	for (;;) {
-		uint64_t none = 0;
 		struct file_id id;
 		int fd = inode_fd_peek(i);
 
@@ -218,7 +213,7 @@ int inode_fd(struct inode_table *t, struct inode *i)
 		fd = mount_open(t->mounts, i->mount, &id, &i->key);
 		if (fd < 0)
 			return fd;
-		if (atomic_compare_exchange_strong(&i->fd, &none, word_of(fd) + 1)) {
+		if (fd_slot_fill(&i->fd, fd, 1)) {
 			atomic_fetch_add(&t->fds, 1);
 			inode_fd_cache(t, i);
 			return fd;
@@ -229,7 +224,7 @@ int inode_fd(struct inode_table *t, struct inode *i)
 
 void inode_fd_done(struct inode *i)
 {
-	atomic_fetch_sub(&i->fd, 1);
+	fd_slot_done(&i->fd);
 }
 
 struct inode *inode_opened(struct inode_table *t, struct nodeid node)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of the inode table, for inode.c (records, hash) and inode_fd.c (descriptors) only.
+ * The inside of the inode table, for inode.c (records, hash), inode_fd.c (descriptors), inode_idle.c (those
+ * that nobody uses) and mount.c only.
  *
- * Lock order: a stripe lock, then nothing; the clock lock, then the mount table's or the ID table's.
+ * Lock order: a stripe lock, then nothing; a clock's lock, then the mount table's or the ID table's.
  */
 #ifndef FS_INODE_TABLE_H
 #define FS_INODE_TABLE_H
@@ -23,6 +24,15 @@ struct inode_clock {
 	uint32_t hand;
 };
 
+/* The thread that gives up what pins host mounts beneath the share without being used. */
+struct inode_idle {
+	pthread_t thread;
+	pthread_cond_t wake; /* with the lock of the clock @away */
+	bool running, stop;  /* that lock */
+	bool woken;	     /* since the round began; that lock */
+	bool resting;	     /* nothing is there to give up; that lock */
+};
+
 struct inode_table {
 	struct idtab ids;
 	uint32_t *head; /* in the segment; index of the first record in each chain, 0: none; stripe lock */
@@ -30,8 +40,10 @@ struct inode_table {
 	pthread_mutex_t stripe[INODE_STRIPES];
 	struct mount_table *mounts;
 	enum fs_handles handles;
-	int fd_ceiling; /* inode_fd_ceiling() at the beginning */
-	struct inode_clock clock;
+	int fd_ceiling;		  /* inode_fd_ceiling() at the beginning */
+	struct inode_clock clock; /* of the inodes on the root's mount */
+	struct inode_clock away;  /* of those on others */
+	struct inode_idle idle;
 	_Atomic uint32_t fds; /* descriptors that records hold */
 };
 
@@ -49,7 +61,19 @@ void inode_fd_cache(struct inode_table *t, struct inode *i);
 /* Closes the descriptor of a record that nobody else knows any more. */
 void inode_fd_drop(struct inode_table *t, struct inode *i);
 
+/* With @c's lock held, and slots in use: the hand moves one on. True if that slot is gone; *gone is a
+ * descriptor to close, if it is set. */
+bool inode_clock_step(struct inode_table *t, struct inode_clock *c, int *gone);
+
 /* Takes the descriptor for use only if there is one: >= 0, then inode_fd_done(); else -1. */
 int inode_fd_peek(struct inode *i);
+
+/* inode_idle.c */
+
+void inode_idle_init(struct inode_table *t);
+void inode_idle_fini(struct inode_table *t);
+/* With the lock of the clock @away held: there is something to give up when it is not used. */
+void inode_idle_wake(struct inode_table *t);
+void inode_idle_notice(struct inode_table *t); /* the same without that lock */
 
 #endif

@@ -10,6 +10,7 @@
  *   dir.c     directories                            ioctl.c   file flags and projects
  *   xattr.c   extended attributes                    lock.c    record locks and flock
  *   inode.c, inode_fd.c  inode table                 handle.c  handle table
+ *   inode_idle.c  descriptors that would pin host mounts
  *   lock_table.c  owners of record locks
  *   mount.c   host mounts beneath the share          file.c    descriptors for an op's length
  *   cred.c    whose rights a thread acts with        effect.c  the bracket around every change
@@ -39,7 +40,7 @@ struct fs {
 };
 
 /* All that the guest is told of an inode comes from these: no other mask is asked of the host. */
-#define FS_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+#define FS_STATX_MASK (STATX_BASIC_STATS | INODE_KEY_MASK)
 
 /* attr.c: an inode's attributes as the guest shall see them, the owner translated. Arguments as statx(2)'s.
  * -errno. */

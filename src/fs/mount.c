@@ -5,14 +5,20 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "fs/fd_slot.h"
+#include "fs/inode_table.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#define PLACES_DEEP \
+	40 /* mounts on mounts that are gone through; a circle can arise when the host moves them */
+
 struct mount_table {
 	pthread_mutex_t lock;
 	const struct fs_config *cfg;
+	struct inode_table *inodes;
 	struct mount *rec;
 	uint16_t high; /* lowest index that was never used; @lock */
 };
@@ -45,7 +51,7 @@ static bool is_inode(int fd, const struct inode_key *key)
 	struct inode_key k;
 	struct statx st;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO | STATX_MNT_ID, &st))
+	if (statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
 		return false;
 	k = inode_key_of(&st);
 	return k.dev == key->dev && k.ino == key->ino && k.mnt_id == key->mnt_id && k.type == key->type;
@@ -60,11 +66,6 @@ static int open_by_id(int mount_fd, const struct file_id *id, const struct inode
 	if (fd < 0)
 		return -errno;
 	return is_inode(fd, key) ? fd_take(&fd) : -ESTALE;
-}
-
-int mount_open(struct mount_table *t, uint16_t index, const struct file_id *id, const struct inode_key *key)
-{
-	return index && id->len ? open_by_id(t->rec[index].fd, id, key) : -ESTALE;
 }
 
 /* A descriptor that is more than O_PATH, without opening anything that has side effects. */
@@ -101,7 +102,101 @@ static int probe(const struct mount_table *t, const struct inode_key *key, int f
 	return fd_take(&by);
 }
 
-struct mount_table *mount_table_new(const struct fs_config *cfg, const struct segment *seg)
+/* The mount's place as it is noted now. */
+static uint64_t copy_place(struct mount_table *t, const struct mount *m, char name[NAME_MAX + 1])
+{
+	autolock(&t->lock);
+	memcpy(name, m->name, NAME_MAX + 1);
+	return m->place;
+}
+
+static int lost(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ? -error : -ESTALE;
+}
+
+/* What lies at the mount's place, if that is the mount still. */
+static int open_place(const struct mount *m, int dir, const char *name, uint32_t *type)
+{
+	struct statx st;
+
+	autofd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
+		return lost(errno);
+	if (inode_key_of(&st).mnt_id != m->mnt_id)
+		return -ESTALE;
+	*type = inode_key_of(&st).type;
+	return fd_take(&fd);
+}
+
+static int reopen(struct mount_table *t, const struct mount *m)
+{
+	autoinode struct inode_use dir = {0};
+	char name[NAME_MAX + 1];
+	uint32_t type;
+	int by;
+	int r = inode_use(t->inodes, (struct nodeid){copy_place(t, m, name)}, &dir);
+
+	if (r)
+		return r;
+	autofd int fd = open_place(m, dir.fd, name, &type);
+	if (fd < 0)
+		return fd;
+	by = open_something(t, fd, type);
+	return by < 0 ? lost(errno) : by;
+}
+
+/* Getting a place back may take other mounts', whose places... */
+static int reopen_within(struct mount_table *t, const struct mount *m)
+{
+	static _Thread_local unsigned int deep;
+	int r = -ESTALE;
+
+	if (deep++ < PLACES_DEEP)
+		r = reopen(t, m);
+	deep--;
+	return r;
+}
+
+/* The descriptor for use, then fd_slot_done(); or -errno. */
+static int use_mount(struct mount_table *t, struct mount *m)
+{
+	for (;;) {
+		int fd = fd_slot_use(&m->fd);
+
+		atomic_store_explicit(&m->used, 1, memory_order_relaxed);
+		if (fd >= 0)
+			return fd;
+		fd = reopen_within(t, m);
+		if (fd < 0)
+			return fd;
+		if (fd_slot_fill(&m->fd, fd, 1)) {
+			inode_idle_notice(t->inodes);
+			return fd;
+		}
+		close(fd);
+	}
+}
+
+int mount_open(struct mount_table *t, uint16_t index, const struct file_id *id, const struct inode_key *key)
+{
+	struct mount *m = &t->rec[index];
+	int fd, by;
+
+	if (!index || !id->len)
+		return -ESTALE;
+	if (index == MOUNT_ROOT) /* is never given up: nobody counts its users */
+		return open_by_id(fd_slot_fd(atomic_load(&m->fd)), id, key);
+	by = use_mount(t, m);
+	if (by < 0)
+		return by;
+	fd = open_by_id(by, id, key);
+	fd_slot_done(&m->fd);
+	return fd;
+}
+
+struct mount_table *mount_table_new(
+	const struct fs_config *cfg, const struct segment *seg, struct inode_table *inodes)
 {
 	struct mount_table *t = calloc(1, sizeof(*t));
 
@@ -109,9 +204,16 @@ struct mount_table *mount_table_new(const struct fs_config *cfg, const struct se
 		return NULL;
 	pthread_mutex_init(&t->lock, NULL);
 	t->cfg = cfg;
+	t->inodes = inodes;
 	t->rec = segment_at(seg, SEGMENT_MOUNTS);
 	t->high = 1;
 	return t;
+}
+
+/* Of a mount that nobody uses any more. */
+static void close_slot(_Atomic uint64_t *slot)
+{
+	autofd int fd = fd_slot_fd(atomic_exchange(slot, 0));
 }
 
 void mount_table_free(struct mount_table *t)
@@ -119,8 +221,7 @@ void mount_table_free(struct mount_table *t)
 	if (!t)
 		return;
 	for (uint16_t i = 1; i < t->high; i++)
-		if (t->rec[i].refs && t->rec[i].fd >= 0)
-			close(t->rec[i].fd);
+		close_slot(&t->rec[i].fd);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
@@ -157,21 +258,96 @@ int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16
 		by = probe(t, key, fd);
 		if (by < 0 && key->type != S_IFDIR)
 			return by; /* a directory of this mount may do better */
-		*m = (struct mount){.mnt_id = key->mnt_id, .fd = by};
+		*m = (struct mount){.mnt_id = key->mnt_id, .why = MIN(by, 0), .used = 1};
+		if (by >= 0)
+			fd_slot_fill(&m->fd, by, 0);
 	}
 	m->refs++;
 	*index = i;
-	return MIN(m->fd, 0);
+	return m->why;
+}
+
+/* True if this was the last reference: what the record held is the caller's. */
+static bool give_back(struct mount_table *t, struct mount *m, int *fd, uint64_t *place)
+{
+	autolock(&t->lock);
+	if (--m->refs)
+		return false;
+	*fd = fd_slot_fd(atomic_exchange(&m->fd, 0));
+	*place = m->place;
+	m->place = 0;
+	return true;
+}
+
+/* The reference that a record had to its place's inode. */
+static void put_place(struct mount_table *t, uint64_t place)
+{
+	struct inode *dir = inode_get(t->inodes, (struct nodeid){place});
+
+	if (!dir)
+		return;
+	inode_put(t->inodes, dir);
+	inode_put(t->inodes, dir);
 }
 
 void mount_put(struct mount_table *t, uint16_t index)
 {
-	struct mount *m = &t->rec[index];
-	autofd int fd = -1; /* closed after the lock is given back */
+	uint64_t place = 0;
+	int fd = -1;
 
-	if (!index)
+	if (!index || !give_back(t, &t->rec[index], &fd, &place))
 		return;
+	if (fd >= 0)
+		close(fd);
+	if (place)
+		put_place(t, place);
+}
+
+static uint64_t set_place(struct mount_table *t, struct mount *m, struct inode *dir, const char *name)
+{
+	uint64_t node = inode_node(t->inodes, dir).v, before;
+
 	autolock(&t->lock);
-	if (!--m->refs)
-		fd = m->fd;
+	before = m->place;
+	if (before == node && !strcmp(m->name, name))
+		return 0;
+	idtab_ref(dir);
+	m->place = node;
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	return before;
+}
+
+void mount_place(struct mount_table *t, uint16_t index, struct inode *dir, const char *name)
+{
+	uint64_t before;
+
+	if (!index || index == MOUNT_ROOT || dir->mount == index)
+		return;
+	before = set_place(t, &t->rec[index], dir, name);
+	if (before)
+		put_place(t, before);
+}
+
+/* The mount's descriptor if it may go, else -1; *left: it is there and stays. */
+static int take_unused(struct mount_table *t, struct mount *m, bool *left)
+{
+	uint64_t w = atomic_load(&m->fd);
+
+	autolock(&t->lock);
+	if (!w || !m->refs || !m->place)
+		return -1;
+	if (!atomic_exchange(&m->used, 0) && fd_slot_empty(&m->fd, w))
+		return fd_slot_fd(w);
+	*left = true;
+	return -1;
+}
+
+bool mount_give_up(struct mount_table *t)
+{
+	bool left = false;
+
+	for (uint16_t i = MOUNT_ROOT + 1; i < MOUNT_MAX; i++) {
+		autofd int fd = take_unused(t, &t->rec[i], &left);
+	}
+	return left;
 }

@@ -8,13 +8,25 @@
 
 #include "fs/inode.h"
 
-#define MOUNT_MAX 1024 /* records in SEGMENT_MOUNTS; index 0 is none */
+#include <limits.h>
 
+#define MOUNT_MAX  1024 /* records in SEGMENT_MOUNTS; index 0 is none */
+#define MOUNT_ROOT 1	/* the root's, if it can be examined */
+
+/*
+ * All but the root's mount can be unmounted by the host, so their descriptors are given up when they are not
+ * used, and had again by their place: a name in a directory of another mount.
+ */
 struct mount {
 	uint64_t mnt_id;
-	uint32_t refs; /* inode records on it; 0: free. The table's lock */
-	int32_t fd; /* what open_by_handle_at() knows the mount by (O_PATH is not enough); -errno: why handles
-		       don't work */
+	uint32_t refs;	/* inode records on it; 0: free. The table's lock */
+	int32_t why;	/* 0, or -errno: why file handles don't work */
+	uint64_t place; /* nodeid of that directory, to whose record this is a reference; 0: not known. The
+			   table's lock */
+	_Atomic uint64_t
+		fd; /* fd_slot.h: what open_by_handle_at() knows the mount by (O_PATH is not enough) */
+	_Atomic uint32_t used;	 /* 1: @fd was used since the last round */
+	char name[NAME_MAX + 1]; /* in @place; the table's lock */
 };
 
 /* A host file handle. Length 0 equals no other. */
@@ -29,7 +41,9 @@ int file_id_get(int dir, const char *name, struct file_id *out);
 
 struct mount_table;
 
-struct mount_table *mount_table_new(const struct fs_config *cfg, const struct segment *seg);
+/* @inodes gets the mounts' places back when they are needed. */
+struct mount_table *mount_table_new(
+	const struct fs_config *cfg, const struct segment *seg, struct inode_table *inodes);
 void mount_table_free(struct mount_table *t);
 
 /*
@@ -40,8 +54,17 @@ void mount_table_free(struct mount_table *t);
 int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16_t *index);
 void mount_put(struct mount_table *t, uint16_t index); /* 0 is allowed */
 
+/*
+ * Where the mount, of which the caller holds a reference, is: at @name in @dir, which is on another one.
+ * Until that is known its descriptor is kept. 0 is allowed as index.
+ */
+void mount_place(struct mount_table *t, uint16_t index, struct inode *dir, const char *name);
+
+/* Closes the descriptors that were not used since the last call; true if some are left. */
+bool mount_give_up(struct mount_table *t);
+
 /* An O_PATH descriptor of the inode that has this handle and key on the mount, of which the caller holds a
- * reference. -ESTALE if it is gone. */
+ * reference. -ESTALE if it is gone, or the mount is no longer where it was. */
 int mount_open(struct mount_table *t, uint16_t index, const struct file_id *id, const struct inode_key *key);
 
 #endif

@@ -73,6 +73,8 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
 		return r;
 	key = inode_key_of(&out->st);
 	out->attr_flags = attr_flags(fs, &parent->inode->key, &key);
+	if (key.mnt_id != parent->inode->key.mnt_id)
+		inode_crossed(fs->inodes, out->node, parent->inode, name);
 	fs_number(fs, &out->st);
 	return 0;
 }

@@ -455,8 +455,22 @@ static void test_overlay(void **state)
 	fixture_remove_dir(dir);
 }
 
-/* A host mount beneath the share: another mount, inodes of its own, reopened there, and let go once
- * forgotten. */
+/* Whether @fds descriptors are soon all that the table has. */
+static bool soon_fds(struct fixture *x, uint32_t fds)
+{
+	for (int i = 0; i < 1000 && count_fds(x) != fds; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	return count_fds(x) == fds;
+}
+
+static bool soon_unmounted(const char *path)
+{
+	for (int i = 0; i < 1000 && umount(path); i++)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	return umount(path) == -1 && errno == EINVAL;
+}
+
+/* A host mount beneath the share: another mount, inodes of its own, reopened there. */
 static void test_submount(void **state)
 {
 	struct fs_config cfg = fixture_config();
@@ -484,9 +498,52 @@ static void test_submount(void **state)
 		snprintf(name, sizeof(name), "sub/f%d", i);
 		assert_true(reads(&x, e[i].node, name));
 	}
-	assert_int_equal(umount(path), -1);
 	inode_forget_all(x.fs.inodes);
 	assert_int_equal(umount(path), 0);
+	fixture_free(&x);
+}
+
+/* What the guest knows and does not use keeps no mount, on mounts on mounts either; what is open does. */
+static void test_unmounting(void **state)
+{
+	struct op_entry sub, deep, f;
+	struct fixture x;
+	char path[80], below[96];
+	struct inode *i;
+
+	(void)state;
+	fixture_new(&x, fixture_config());
+	x.fs.features.submounts = true;
+	snprintf(path, sizeof(path), "%s/sub", x.dir);
+	snprintf(below, sizeof(below), "%s/deep", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	fixture_mount("tmpfs", path, NULL, x.dir);
+	assert_int_equal(mkdir(below, 0755), 0);
+	fixture_mount("tmpfs", below, NULL, x.dir);
+	host_write(&x, "sub/deep/f", "text");
+	sub = must_lookup(&x, "sub");
+	assert_int_equal(fs_op_lookup(&x.fs, &x.ctx, sub.node, "deep", &deep), 0);
+	assert_int_equal(fs_op_lookup(&x.fs, &x.ctx, deep.node, "f", &f), 0);
+
+	i = inode_opened(x.fs.inodes, f.node);
+	assert_true(soon_fds(&x, 2));
+	assert_int_equal(umount(below), -1);
+	assert_int_equal(errno, EBUSY);
+	inode_closed(x.fs.inodes, i);
+	assert_true(soon_fds(&x, 1));
+	assert_true(reads(&x, f.node, "text"));
+	assert_true(soon_unmounted(below));
+	assert_false(reads(&x, f.node, "text"));
+	i = inode_get(x.fs.inodes, deep.node);
+	assert_int_equal(inode_fd(x.fs.inodes, i), -ESTALE);
+	inode_put(x.fs.inodes, i);
+	inode_forget(x.fs.inodes, f.node, 1);
+	inode_forget(x.fs.inodes, deep.node, 1);
+	assert_true(soon_unmounted(path));
+	assert_int_equal(must_lookup(&x, "sub").attr_flags, 0);
+	fixture_mount("tmpfs", path, NULL, x.dir);
+	assert_int_equal(must_lookup(&x, "sub").attr_flags, OP_ATTR_SUBMOUNT);
+	assert_true(soon_unmounted(path));
 	fixture_free(&x);
 }
 
@@ -508,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_races),
 		cmocka_unit_test(test_overlay),
 		cmocka_unit_test(test_submount),
+		cmocka_unit_test(test_unmounting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
