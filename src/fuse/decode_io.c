@@ -121,45 +121,6 @@ ssize_t fuse_do_tmpfile(struct fuse_req *rq)
 	return r ? r : reply_created(rq, &e, fh);
 }
 
-/* One piece of a transfer, of at most IOV_MAX elements. */
-typedef ssize_t transfer(struct fuse_req *rq, struct iovec *iov, unsigned int n, uint64_t off);
-
-static transfer read_piece;
-
-/*
- * The whole of it: more elements than a system call takes need several. Ends at the first short piece. What
- * was read ahead of an error is not given out: the guest would take it for all there is.
- */
-static ssize_t transfer_all(
-	struct fuse_req *rq, transfer *piece, struct iovec *iov, unsigned int n, uint64_t off)
-{
-	ssize_t done = 0;
-
-	do {
-		unsigned int part = MIN(n, IOV_MAX);
-		size_t want = iov_total(iov, part);
-		ssize_t r = piece(rq, iov, part, off);
-
-		if (r < 0)
-			return done && piece != read_piece ? done : r;
-		done += r;
-		off += (uint64_t)r;
-		if ((size_t)r != want)
-			break;
-		iov += part;
-		n -= part;
-	} while (n);
-	return done;
-}
-
-static ssize_t read_piece(struct fuse_req *rq, struct iovec *iov, unsigned int n, uint64_t off)
-{
-	const struct fuse_read_in *in = rq->in;
-	struct op_fh fh = {in->fh};
-
-	return rq->s->ops->read(rq->s->fs, &rq->w->ctx, req_node(rq), fh, iov, n, off, in->flags);
-}
-
 /*
  * The guest's room is the only bound: a guest with pages of 64 KiB may ask for sixteen times max_write, and
  * takes a short answer for the end of the file.
@@ -172,30 +133,24 @@ ssize_t fuse_do_read(struct fuse_req *rq)
 	size_t len = MIN(MIN((size_t)in->size, rq->room), TRANSFER_MAX);
 
 	iov_clip(&iov, &n, sizeof(struct fuse_out_header), len);
-	return transfer_all(rq, read_piece, iov, n, in->offset);
-}
-
-static ssize_t write_piece(struct fuse_req *rq, struct iovec *iov, unsigned int n, uint64_t off)
-{
-	const struct fuse_write_in *in = rq->in;
-	uint32_t flags = in->write_flags & FUSE_WRITE_KILL_SUIDGID ? OP_WRITE_KILL_SUIDGID : 0;
-	struct op_fh fh = {in->fh};
-
-	return rq->s->ops->write(rq->s->fs, &rq->w->ctx, req_node(rq), fh, iov, n, off, in->flags, flags);
+	return rq->s->ops->read(
+		rq->s->fs, &rq->w->ctx, req_node(rq), (struct op_fh){in->fh}, iov, n, in->offset, in->flags);
 }
 
 ssize_t fuse_do_write(struct fuse_req *rq)
 {
 	const struct fuse_write_in *in = rq->in;
+	uint32_t flags = in->write_flags & FUSE_WRITE_KILL_SUIDGID ? OP_WRITE_KILL_SUIDGID : 0;
 	struct iovec *iov = rq->chain->in;
 	unsigned int n = rq->chain->nin;
+	struct op_fh fh = {in->fh};
 	struct fuse_write_out out = {0};
 	ssize_t r;
 
 	if (in->size > rq->left || in->size > rq->s->cfg.max_write)
 		return -EINVAL;
 	iov_clip(&iov, &n, sizeof(rq->h) + sizeof(*in), in->size);
-	r = transfer_all(rq, write_piece, iov, n, in->offset);
+	r = rq->s->ops->write(rq->s->fs, &rq->w->ctx, req_node(rq), fh, iov, n, in->offset, in->flags, flags);
 	if (r < 0)
 		return r;
 	out.size = (uint32_t)r;

@@ -199,7 +199,7 @@ struct fuse_ops {
 		struct op_fh *fh);
 	int (*tmpfile)(struct fs *fs, struct op_ctx *c, struct nodeid parent, const struct op_mode *m,
 		uint32_t flags, struct op_entry *out, struct op_fh *fh);
-	/* Bytes transferred or -errno. The vector's pieces are guest memory, at most IOV_MAX, its total is
+	/* Bytes transferred or -errno. The vector's pieces are guest memory, in any number, its total is
 	 * the length; it may be edited. @flags: the file's. */
 	ssize_t (*read)(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh,
 		struct iovec *iov, unsigned int n, uint64_t off, uint32_t flags);

@@ -49,7 +49,6 @@ static void reads_fill_the_guests_pieces_in_place(void **state)
 		assert_int_equal(g.nbody, 5000);
 		for (size_t k = 0; k < g.nbody; k++)
 			assert_int_equal(g.body[k], (uint8_t)(k + 3));
-		assert_true(g.fs.max_pieces <= 1024);
 		guest_close(&g);
 	}
 }
@@ -121,8 +120,9 @@ static void writes_take_the_guests_pieces_in_place(void **state)
 	}
 }
 
-/* 3000 bytes in single pieces, with empty ones among them, are more than a system call takes. */
-static void long_vectors_are_split(void **state)
+/* 3000 bytes in single pieces, with empty ones among them, are more than a system call takes: the file
+ * system's part. */
+static void long_vectors_come_whole(void **state)
 {
 	struct guest g;
 
@@ -132,9 +132,8 @@ static void long_vectors_are_split(void **state)
 	put_write(&g, 3000, 3000);
 	guest_send(&g);
 	assert_int_equal(written(&g), 3000);
-	assert_int_equal(g.fs.max_pieces, 1024);
-	assert_non_null(strstr(g.fs.log, "off=10 "));
-	assert_null(strstr(g.fs.log, "len=3000"));
+	assert_true(g.fs.max_pieces >= 3000);
+	assert_non_null(strstr(g.fs.log, "off=10 len=3000"));
 	guest_close(&g);
 }
 
@@ -726,7 +725,7 @@ int main(void)
 		cmocka_unit_test(reads_fill_the_guests_pieces_in_place),
 		cmocka_unit_test(reads_end_where_size_room_or_file_end),
 		cmocka_unit_test(writes_take_the_guests_pieces_in_place),
-		cmocka_unit_test(long_vectors_are_split),
+		cmocka_unit_test(long_vectors_come_whole),
 		cmocka_unit_test(writes_beyond_what_was_sent_or_agreed_are_refused),
 		cmocka_unit_test(an_entry_carries_all_attributes),
 		cmocka_unit_test(statx_carries_the_birth_time),
