@@ -320,47 +320,43 @@ static struct vhost_ring *ring_fd(struct vhost_device *d, struct message *m, int
 	return q;
 }
 
-HANDLER(handle_set_vring_kick)
-{
-	int fd = -1;
-	struct vhost_ring *q = ring_fd(d, m, &fd, err);
-
-	(void)reply;
-	if (!q)
-		return -EINVAL;
-	rest(d, q);
-	cleanup_fd(&q->kick);
-	q->kick = fd;
-	q->kicked = true;
-	return told(d, q, err);
-}
-
-HANDLER(handle_set_vring_call)
+/* The guest's new call descriptor is taken over at once; for another kick or error descriptor the ring rests.
+ */
+static int set_fd(struct vhost_device *d, struct message *m, size_t member, struct err *err)
 {
 	autofd int old = -1;
 	int fd = -1;
 	struct vhost_ring *q = ring_fd(d, m, &fd, err);
+	int *slot;
 
-	(void)reply;
 	if (!q)
 		return -EINVAL;
-	old = q->call;
-	q->call = fd;
+	slot = (int *)(void *)((char *)q + member);
+	if (slot != &q->call)
+		rest(d, q);
+	old = *slot;
+	*slot = fd;
+	if (slot == &q->kick)
+		q->kicked = true;
 	if (q->running)
 		d->ops->vq_set_call(d->arg, (unsigned int)(q - d->ring), fd);
-	return 0;
+	return told(d, q, err);
+}
+
+HANDLER(handle_set_vring_kick)
+{
+	(void)reply;
+	return set_fd(d, m, offsetof(struct vhost_ring, kick), err);
+}
+
+HANDLER(handle_set_vring_call)
+{
+	(void)reply;
+	return set_fd(d, m, offsetof(struct vhost_ring, call), err);
 }
 
 HANDLER(handle_set_vring_err)
 {
-	int fd = -1;
-	struct vhost_ring *q = ring_fd(d, m, &fd, err);
-
 	(void)reply;
-	if (!q)
-		return -EINVAL;
-	rest(d, q);
-	cleanup_fd(&q->err);
-	q->err = fd;
-	return told(d, q, err);
+	return set_fd(d, m, offsetof(struct vhost_ring, err), err);
 }
