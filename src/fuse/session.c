@@ -164,9 +164,9 @@ static void prepare_worker(struct fuse_req *rq)
 	w->ctx.nsupp = 0;
 	w->ctx.supp = NULL;
 	w->ctx.may_block = w->may_block ? may_block : NULL;
-	w->ctx.cancelled = false;
+	atomic_store_explicit(&w->ctx.cancelled, false, memory_order_relaxed);
 	w->handed_over = false;
-	atomic_store(&w->unique, rq->h.unique);
+	atomic_store_explicit(&w->unique, rq->h.unique, memory_order_release);
 }
 
 /* With the session's state held still. */
@@ -221,8 +221,11 @@ static ssize_t put_header(struct fuse_req *rq, ssize_t result)
 static const struct opcode *find_opcode(struct fuse_req *rq)
 {
 	uint32_t i = MIN(rq->h.opcode, FUSE_OPCODES);
+	_Atomic uint64_t *count = &rq->w->requests[i];
 
-	atomic_fetch_add_explicit(&rq->w->requests[i], 1, memory_order_relaxed);
+	/* Nobody else writes it: no need for a locked addition. */
+	atomic_store_explicit(
+		count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
 	return i < FUSE_OPCODES ? &opcodes[i] : &unknown;
 }
 

@@ -125,7 +125,7 @@ void worker_leave(struct fuse_worker *w)
 		autolock(&w->lock);
 		w->waits = false;
 	}
-	atomic_store(&w->busy, false);
+	atomic_store_explicit(&w->busy, false, memory_order_release);
 }
 
 static void cancel(struct fuse_worker *w)
