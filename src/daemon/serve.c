@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "daemon/queue.h"
 
@@ -102,7 +103,9 @@ static int make_parts(struct serve *s, struct err *err)
 	if (getsockopt(s->cfg.socket, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len))
 		return err_sys(err, errno, "the descriptor to serve on is no socket");
 	s->listening = listening;
-	r = make_segment(s, err);
+	r = guard_setup(err);
+	if (!r)
+		r = make_segment(s, err);
 	if (!r)
 		r = fs_new(&s->cfg.fs, &s->segment, &s->fs, err);
 	if (!r)
@@ -185,6 +188,18 @@ static bool serve_message(struct serve *s)
 	return false;
 }
 
+/* Returns false if guest memory has vanished, and with it the connection. */
+static bool check_memory(struct serve *s)
+{
+	uint64_t count;
+
+	if (read(guard_fd(), &count, sizeof(count)) < 0 || !vhost_device_vanished(s->device))
+		return true; /* it was of a connection that has ended meanwhile */
+	log_warn("the front-end has taken guest memory away, its connection ends");
+	vhost_device_disconnect(s->device);
+	return false;
+}
+
 int serve_run(struct serve *s, struct err *err)
 {
 	if (!s->listening)
@@ -193,6 +208,7 @@ int serve_run(struct serve *s, struct err *err)
 		int fd = vhost_device_fd(s->device);
 		struct pollfd p[] = {
 			{.fd = s->cfg.stop, .events = POLLIN},
+			{.fd = guard_fd(), .events = POLLIN},
 			{.fd = fd >= 0 ? fd : s->cfg.socket, .events = POLLIN},
 		};
 
@@ -203,7 +219,12 @@ int serve_run(struct serve *s, struct err *err)
 		}
 		if (p[0].revents)
 			return 0;
-		if (fd < 0) {
+		if (p[1].revents && !check_memory(s)) {
+			if (s->cfg.exit_on_disconnect || !s->listening)
+				return 0;
+		} else if (!p[2].revents) {
+			continue;
+		} else if (fd < 0) {
 			int r = welcome(s, err);
 
 			if (r)

@@ -7,6 +7,7 @@
 #include "fs/file.h"
 
 #include "base/arith.h"
+#include "base/guard.h"
 #include "base/io.h"
 #include "fs/cred.h"
 
@@ -44,6 +45,14 @@ static int transfer_pieces(const struct transfer *t)
 	return (int)MIN(t->n, (unsigned int)IOV_MAX);
 }
 
+/* EFAULT is memory that the front-end has taken away: it is looked at, so that the connection ends. */
+static ssize_t transfer_error(const struct transfer *t, int error)
+{
+	if (error == EFAULT)
+		guard_touch(t->iov, t->n);
+	return -error;
+}
+
 static void transfer_advance(struct transfer *t, ssize_t by)
 {
 	iov_clip(&t->iov, &t->n, (size_t)by, SIZE_MAX);
@@ -71,7 +80,7 @@ static ssize_t read_all(struct op_ctx *c, int fd, struct transfer *t)
 			rwf = 0;
 			file_may_block(c);
 		} else if (errno != EINTR || atomic_load(&c->cancelled)) {
-			return -errno;
+			return transfer_error(t, errno);
 		}
 	}
 	return t->done;
@@ -100,7 +109,8 @@ static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)
 			if (!r && iov_total(t->iov, t->n))
 				break;
 		} else if (errno != EINTR || atomic_load(&c->cancelled)) {
-			return t->done ? t->done : -errno;
+			r = transfer_error(t, errno);
+			return t->done ? t->done : r;
 		}
 	}
 	return t->done;

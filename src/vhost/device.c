@@ -74,6 +74,11 @@ int vhost_device_fd(const struct vhost_device *d)
 	return d->fd;
 }
 
+bool vhost_device_vanished(const struct vhost_device *d)
+{
+	return d->fd >= 0 && (mem_vanished(d->mem) || mem_log_vanished(d->log));
+}
+
 int vhost_device_serve(struct vhost_device *d, struct err *err)
 {
 	int r = message_receive(&d->in, d->fd, err);

@@ -68,4 +68,8 @@ void vhost_device_disconnect(struct vhost_device *d);
 int vhost_device_fd(const struct vhost_device *d);
 int vhost_device_serve(struct vhost_device *d, struct err *err);
 
+/* Memory of the connection was found gone (mem_vanished()): the caller disconnects. False if not connected.
+ */
+bool vhost_device_vanished(const struct vhost_device *d);
+
 #endif

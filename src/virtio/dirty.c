@@ -6,6 +6,7 @@
 #include "virtio/mem.h"
 
 #include "base/arith.h"
+#include "base/guard.h"
 #include "virtio/internal.h"
 
 #include <errno.h>
@@ -52,6 +53,11 @@ void mem_log_unref(struct mem_log *log)
 		return;
 	mem_mapping_drop(&log->map);
 	free(log);
+}
+
+bool mem_log_vanished(const struct mem_log *log)
+{
+	return log && guard_hit(log->map.guard);
 }
 
 void mem_log_mark(struct mem_log *log, struct gpa addr, uint64_t len)

@@ -13,6 +13,7 @@ struct mem_mapping {
 	uint64_t len;
 	void *map; /* the whole pages around it */
 	size_t map_len;
+	int guard; /* base/guard.h */
 };
 
 /*

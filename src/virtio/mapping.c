@@ -3,6 +3,7 @@
 #include "virtio/internal.h"
 
 #include "base/arith.h"
+#include "base/guard.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -40,8 +41,8 @@ int mem_mapping_make(struct mem_mapping *m, int fd, uint64_t offset, uint64_t le
 	uint64_t lead = offset & (page - 1);
 	uint64_t end;
 	size_t map_len;
+	int guard, r;
 	void *p;
-	int r;
 
 	if (!len)
 		return err_set(err, EINVAL, "the memory's size is 0");
@@ -58,11 +59,18 @@ int mem_mapping_make(struct mem_mapping *m, int fd, uint64_t offset, uint64_t le
 		return err_sys(err, errno, "cannot map %#llx bytes of memory at offset %#llx",
 			(unsigned long long)len, (unsigned long long)offset);
 	madvise(p, map_len, MADV_DONTDUMP);
-	*m = (struct mem_mapping){.host = (char *)p + lead, .len = len, .map = p, .map_len = map_len};
+	guard = guard_add(p, map_len, page);
+	if (guard < 0) {
+		munmap(p, map_len);
+		return err_set(err, -guard, "too many pieces of memory are in use");
+	}
+	*m = (struct mem_mapping){
+		.host = (char *)p + lead, .len = len, .map = p, .map_len = map_len, .guard = guard};
 	return 0;
 }
 
 void mem_mapping_drop(const struct mem_mapping *m)
 {
+	guard_drop(m->guard);
 	munmap(m->map, m->map_len);
 }

@@ -6,6 +6,7 @@
 #include "virtio/mem.h"
 
 #include "base/arith.h"
+#include "base/guard.h"
 #include "virtio/internal.h"
 
 #include <errno.h>
@@ -77,6 +78,14 @@ void mem_unref(struct mem_map *m)
 	for (unsigned int i = 0; i < m->n; i++)
 		region_unref(m->by_gpa[i].region);
 	free(m);
+}
+
+bool mem_vanished(const struct mem_map *m)
+{
+	for (unsigned int i = 0; i < m->n; i++)
+		if (guard_hit(m->by_gpa[i].region->map.guard))
+			return true;
+	return false;
 }
 
 /* How many places begin at or below @addr: the one before that index is the only one that may hold it. */

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -71,10 +72,17 @@ void *mem_at_fva(const struct mem_map *m, struct fva addr, uint64_t len);
 int mem_pieces(const struct mem_map *m, struct gpa addr, uint64_t len, struct iovec *iov, unsigned int max);
 
 /*
+ * Whether some of the memory, or of the log, was found gone: whoever shares it has truncated its file. Only
+ * with guard_setup(); else such an access ends the process.
+ */
+bool mem_vanished(const struct mem_map *m);
+struct mem_log;
+bool mem_log_vanished(const struct mem_log *log); /* NULL is allowed */
+
+/*
  * Dirty log (vhost-user VHOST_USER_SET_LOG_BASE): one bit a 4 KiB guest page. A reference-counted piece of
  * shared memory; set bits with atomic OR. Pages beyond the log's end are not marked.
  */
-struct mem_log;
 struct mem_log *mem_log_new(
 	int fd, uint64_t offset, uint64_t size, struct err *err); /* @fd stays the caller's */
 struct mem_log *mem_log_ref(struct mem_log *log);		  /* NULL is allowed, in both */
