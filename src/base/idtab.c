@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <string.h>
 
 static uint32_t generation(uint64_t state)
@@ -21,10 +21,51 @@ static struct idtab_rec *rec_at(const struct idtab *t, uint32_t index)
 	return (struct idtab_rec *)(void *)(t->records + (size_t)index * t->record_size);
 }
 
+/* Guarded by the table's mutex. */
+static uint32_t *high_of(const struct idtab *t)
+{
+	return &rec_at(t, 0)->next_free;
+}
+
 void idtab_init(struct idtab *t, void *records, uint32_t record_size, uint32_t capacity)
 {
-	*t = (struct idtab){.records = records, .record_size = record_size, .capacity = capacity, .high = 1};
+	*t = (struct idtab){.records = records, .record_size = record_size, .capacity = capacity};
 	pthread_mutex_init(&t->lock, NULL);
+	if (!*high_of(t))
+		*high_of(t) = 1;
+}
+
+int idtab_adopt(struct idtab *t, uint32_t (*refs_now)(void *arg, void *record), void *arg)
+{
+	if (*high_of(t) > t->capacity)
+		return -EINVAL;
+	for (uint32_t index = *high_of(t) - 1; index; index--) {
+		struct idtab_rec *r = rec_at(t, index);
+		uint64_t s = atomic_load(&r->state);
+		uint32_t n = refs(s) ? refs_now(arg, r) : 0;
+
+		if (n) {
+			atomic_store(&r->state, (s & ~(uint64_t)UINT32_MAX) | n);
+			atomic_fetch_add(&t->used, 1);
+			continue;
+		}
+		/* The last process may have died just ahead of this step to the next generation. */
+		atomic_store(&r->state, ((uint64_t)generation(s) + 1) << 32);
+		r->next_free = t->free;
+		t->free = index;
+	}
+	return 0;
+}
+
+bool idtab_names(const struct idtab *t, uint64_t id)
+{
+	uint32_t index = (uint32_t)id;
+	uint64_t s;
+
+	if (!index || index >= *high_of(t) || index >= t->capacity)
+		return false;
+	s = atomic_load(&rec_at(t, index)->state);
+	return refs(s) && generation(s) == (uint32_t)(id >> 32);
 }
 
 /* The generation of a record's first life is 0, so that the root inode, made first, has ID 1 as FUSE wants
@@ -38,8 +79,8 @@ void *idtab_alloc(struct idtab *t, uint64_t *id)
 	if (t->free) {
 		r = rec_at(t, t->free);
 		t->free = r->next_free;
-	} else if (t->high < t->capacity) {
-		r = rec_at(t, t->high++);
+	} else if (*high_of(t) < t->capacity) {
+		r = rec_at(t, (*high_of(t))++);
 	} else {
 		return NULL;
 	}
@@ -122,5 +163,5 @@ uint64_t idtab_id(const struct idtab *t, const void *record)
 void *idtab_at(struct idtab *t, uint32_t index)
 {
 	autolock(&t->lock);
-	return index && index < t->high ? rec_at(t, index) : NULL;
+	return index && index < *high_of(t) ? rec_at(t, index) : NULL;
 }

@@ -5,13 +5,15 @@
  * to somebody else, because every user holds a reference. Index 0 is never given out, so ID 0 names nothing.
  *
  * Each record begins with a struct idtab_rec. References are taken without a lock by any thread; making and
- * freeing records takes the table's mutex.
+ * freeing records takes the table's mutex. Record 0 keeps the lowest index that was never used (next_free),
+ * so that a process that adopts the table reads no further.
  */
 #ifndef BASE_IDTAB_H
 #define BASE_IDTAB_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Generation in the upper half, references in the lower: both change in one compare-and-swap. 0 references:
@@ -27,13 +29,23 @@ struct idtab {
 	char *records; /* in the segment */
 	uint32_t record_size;
 	uint32_t capacity;     /* indices 1 .. capacity - 1 */
-	uint32_t high;	       /* lowest index that was never used; guarded by @lock */
 	uint32_t free;	       /* first free record, 0: none; guarded by @lock */
 	_Atomic uint32_t used; /* records in use */
 };
 
-/* A view on @capacity zeroed records of @record_size bytes at @records. */
+/* A view on @capacity records of @record_size bytes at @records: zeroed ones, or an earlier process's, which
+ * idtab_adopt() makes usable. */
 void idtab_init(struct idtab *t, void *records, uint32_t record_size, uint32_t capacity);
+
+/*
+ * Takes over what an earlier process left. @refs is called for each record that was in use, and says how many
+ * references it has from now on: 0 frees it (what it owned is the callback's to forget), and no ID of before
+ * finds it. -EINVAL: the table is not one. Before other threads exist.
+ */
+int idtab_adopt(struct idtab *t, uint32_t (*refs)(void *arg, void *record), void *arg);
+
+/* True if @id names a record in use; for adoption, ahead of idtab_adopt(). */
+bool idtab_names(const struct idtab *t, uint64_t id);
 
 /*
  * A new record with one reference, which is the caller's: everything behind its struct idtab_rec is zero.

@@ -4,23 +4,27 @@
  * request. It holds sections of fixed-size records and no pointers, so another process can map it elsewhere
  * and go on. Sections are reserved at their full size and take memory only where they were written. Made,
  * opened and unmapped by the control thread; what the records' threads may do is said by their owners.
+ *
+ * A process may end between any two instructions. So an owner writes what makes a record count last, and a
+ * process that adopts the segment rebuilds whatever follows from the records: free lists, chains, counters,
+ * references. Nothing that a thread holds (references, mutexes) outlives its process.
  */
 #ifndef BASE_SEGMENT_H
 #define BASE_SEGMENT_H
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* A reader refuses a segment with another number. Raise it with every change of a record. */
-#define SEGMENT_LAYOUT 2
+#define SEGMENT_LAYOUT 3
 
 enum segment_section {
 	SEGMENT_CONN,	     /* one record: what the FUSE session negotiated */
 	SEGMENT_MOUNTS,	     /* host mounts below the share */
 	SEGMENT_INODES,	     /* inode table */
-	SEGMENT_INODE_HASH,  /* its hash heads */
 	SEGMENT_HANDLES,     /* open-handle table */
 	SEGMENT_LOCK_OWNERS, /* open file descriptions that hold a lock owner's locks */
 	SEGMENT_LOCK_RANGES, /* the ranges that they hold */
@@ -37,6 +41,7 @@ struct segment {
 	int fd;
 	void *base;
 	size_t len;
+	bool adopt; /* the records are an earlier process's: who is given the segment goes on from them */
 };
 
 /* Makes a segment with the sections of @plan, all bytes zero. 0 or -errno with @err. */

@@ -14,20 +14,10 @@ static uint64_t records_for(uint32_t n)
 	return MIN((uint64_t)MAX(n, 1u) + 1, (uint64_t)UINT32_MAX);
 }
 
-static uint64_t hash_heads(uint32_t inodes)
-{
-	uint64_t n = 64;
-
-	while (n < inodes)
-		n *= 2;
-	return n;
-}
-
 void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS])
 {
 	plan[SEGMENT_MOUNTS] = (struct segment_plan){sizeof(struct mount), MOUNT_MAX};
 	plan[SEGMENT_INODES] = (struct segment_plan){sizeof(struct inode), records_for(cfg->max_inodes)};
-	plan[SEGMENT_INODE_HASH] = (struct segment_plan){sizeof(uint32_t), hash_heads(cfg->max_inodes)};
 	plan[SEGMENT_HANDLES] = (struct segment_plan){sizeof(struct handle), records_for(cfg->max_handles)};
 	lock_table_plan(cfg, &plan[SEGMENT_LOCK_OWNERS], &plan[SEGMENT_LOCK_RANGES]);
 }
@@ -39,6 +29,15 @@ static void free_tables(struct fs *fs)
 	handle_table_free(fs->handles);
 	inode_table_free(fs->inodes);
 	free(fs);
+}
+
+static int adopt(struct fs *fs)
+{
+	int r = handle_table_adopt(fs->handles);
+
+	if (!r)
+		r = inode_adopt_end(fs->inodes);
+	return r ? r : lock_table_adopt(fs->locks);
 }
 
 int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **out, struct err *err)
@@ -63,8 +62,22 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
 		free_tables(fs);
 		return err_sys(err, ENOMEM, "cannot make the tables of open files and locks");
 	}
+	r = seg->adopt ? adopt(fs) : 0;
+	if (r) {
+		free_tables(fs);
+		return err_sys(err, -r, "the state of files and locks cannot be taken over");
+	}
 	*out = fs;
 	return 0;
+}
+
+int fs_keep_fds(struct fs *fs, struct fdmap *map)
+{
+	int r = inode_keep_fds(fs->inodes, map);
+
+	if (!r)
+		r = handle_keep_fds(fs->handles, map);
+	return r ? r : lock_table_keep_fds(fs->locks, map);
 }
 
 void fs_count(struct fs *fs, struct fs_counts *out)

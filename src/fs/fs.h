@@ -7,6 +7,7 @@
 #define FS_FS_H
 
 #include "base/err.h"
+#include "base/fdmap.h"
 #include "base/segment.h"
 #include "fuse/ops.h"
 
@@ -43,6 +44,14 @@ void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTI
  * them, with MANDATORY that is an error.
  */
 int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **out, struct err *err);
+
+/*
+ * With @seg->adopt fs_new() goes on from the records of an earlier process, whose descriptors this one has
+ * under the same numbers: inodes that the guest knows, files that it has open, locks. They are checked first;
+ * -EINVAL if they cannot be right. fs_keep_fds() names the descriptors that the records hold: 0, -EINVAL if
+ * two hold the same, -ENOMEM. Features come again by fs_ops.init().
+ */
+int fs_keep_fds(struct fs *fs, struct fdmap *map);
 void fs_free(struct fs *fs);
 
 extern const struct fuse_ops fs_ops;

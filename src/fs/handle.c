@@ -28,6 +28,57 @@ struct handle_table *handle_table_new(struct inode_table *inodes, const struct s
 	return t;
 }
 
+/* A directory's read-ahead is gone, and begins again at 0. */
+static uint32_t refs(void *arg, void *record)
+{
+	struct handle_table *t = arg;
+	struct handle *h = record;
+
+	if (!atomic_load(&h->node) || atomic_load(&h->released) ||
+		!inode_adopt_open(t->inodes, (struct nodeid){h->node}))
+		return 0;
+	if (h->is_dir)
+		lseek(h->fd, 0, SEEK_SET);
+	return 1;
+}
+
+int handle_table_adopt(struct handle_table *t)
+{
+	return idtab_adopt(&t->ids, refs, t);
+}
+
+int handle_keep_fds(struct handle_table *t, struct fdmap *map)
+{
+	int r = 0;
+
+	for (uint32_t index = 1; !r && idtab_at(&t->ids, index); index++) {
+		struct handle *h = idtab_get_index(&t->ids, index);
+
+		if (h)
+			r = fdmap_add(map, h->fd);
+		handle_put(t, h);
+	}
+	return r;
+}
+
+bool handle_take_back(struct handle_table *t, struct op_fh fh, int *fd)
+{
+	struct handle *h = idtab_get(&t->ids, fh.v);
+	struct inode *i;
+
+	if (!h)
+		return false;
+	*fd = h->fd;
+	atomic_store(&h->released, 1);
+	i = inode_get(t->inodes, (struct nodeid){h->node});
+	inode_closed(t->inodes, i);
+	inode_put(t->inodes, i);
+	idtab_put(h);
+	idtab_put(h);
+	idtab_free(&t->ids, h);
+	return true;
+}
+
 void handle_table_free(struct handle_table *t)
 {
 	free(t);

@@ -7,6 +7,7 @@
 #ifndef FS_HANDLE_H
 #define FS_HANDLE_H
 
+#include "base/fdmap.h"
 #include "base/idtab.h"
 #include "fuse/ops.h"
 
@@ -27,6 +28,15 @@ struct segment;
  * handle_table_free(). */
 struct handle_table *handle_table_new(struct inode_table *inodes, const struct segment *seg);
 void handle_table_free(struct handle_table *t); /* NULL is allowed */
+
+/*
+ * For fs_adopt(), between inode_adopt_begin() and inode_adopt_end(). A handle counts once it has its nodeid,
+ * and until RELEASE has come. 0 or -EINVAL.
+ */
+int handle_table_adopt(struct handle_table *t);
+int handle_keep_fds(struct handle_table *t, struct fdmap *map); /* as fs_keep_fds() */
+/* The handle that no guest heard of goes, but *fd, its descriptor, stays open. False: there is none. */
+bool handle_take_back(struct handle_table *t, struct op_fh fh, int *fd);
 uint32_t handle_table_count(struct handle_table *t);
 
 /*

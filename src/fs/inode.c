@@ -110,12 +110,35 @@ static struct inode *count(struct inode_table *t, struct probe *p, struct inode 
 			return NULL;
 	}
 	if (fresh) {
+		atomic_signal_fence(memory_order_seq_cst); /* the record counts from the next store on */
 		fresh->nlookup = 1;
-		fresh->hash_next = t->head[head];
-		t->head[head] = idtab_index(&t->ids, fresh);
+		inode_chain(t, fresh);
 		idtab_ref(fresh);
 	}
 	return fresh;
+}
+
+void inode_chain(struct inode_table *t, struct inode *i)
+{
+	uint64_t head = head_of(t, &i->key);
+
+	i->hash_next = t->head[head];
+	t->head[head] = idtab_index(&t->ids, i);
+}
+
+bool inode_is_known(struct inode_table *t, const struct inode_key *key)
+{
+	uint64_t head = head_of(t, key);
+	const struct inode *i;
+
+	autolock(stripe_of(t, head));
+	for (uint32_t n = t->head[head]; n; n = i->hash_next) {
+		i = at(t, n);
+		if (i->key.ino == key->ino && i->key.dev == key->dev && i->key.mnt_id == key->mnt_id &&
+			i->key.type == key->type)
+			return true;
+	}
+	return false;
 }
 
 static struct inode *recognise(struct inode_table *t, struct probe *p, struct inode *fresh)
@@ -350,6 +373,15 @@ void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino)
 	*ino = h ^ h >> 31;
 }
 
+static uint64_t hash_heads(uint32_t inodes)
+{
+	uint64_t n = 64;
+
+	while (n < inodes)
+		n *= 2;
+	return n;
+}
+
 int inode_table_new(
 	const struct fs_config *cfg, const struct segment *seg, struct inode_table **out, struct err *err)
 {
@@ -360,8 +392,8 @@ int inode_table_new(
 		return err_sys(err, ENOMEM, "cannot make the inode table");
 	idtab_init(&t->ids, segment_at(seg, SEGMENT_INODES), sizeof(struct inode),
 		(uint32_t)segment_count(seg, SEGMENT_INODES));
-	t->head = segment_at(seg, SEGMENT_INODE_HASH);
-	t->head_mask = segment_count(seg, SEGMENT_INODE_HASH) - 1;
+	t->head_mask = hash_heads(t->ids.capacity) - 1;
+	t->head = calloc(t->head_mask + 1, sizeof(*t->head));
 	t->handles = cfg->handles;
 	t->fd_ceiling = inode_fd_ceiling();
 	for (int s = 0; s < INODE_STRIPES; s++)
@@ -369,7 +401,12 @@ int inode_table_new(
 	inode_idle_init(t);
 	t->mounts = mount_table_new(cfg, seg, t);
 	r = inode_clock_init(&t->clock, cfg->max_fds) || inode_clock_init(&t->away, cfg->max_fds);
-	r = r || !t->mounts ? err_sys(err, ENOMEM, "cannot make the inode table") : learn_root(t, cfg, err);
+	if (r || !t->mounts || !t->head)
+		r = err_sys(err, ENOMEM, "cannot make the inode table");
+	else if (seg->adopt)
+		r = inode_adopt_begin(t, cfg) ? err_set(err, EINVAL, "the state is of another share") : 0;
+	else
+		r = learn_root(t, cfg, err);
 	if (r) {
 		inode_table_free(t);
 		return r;
@@ -388,6 +425,7 @@ void inode_table_free(struct inode_table *t)
 	mount_table_free(t->mounts);
 	inode_clock_fini(&t->clock);
 	inode_clock_fini(&t->away);
+	free(t->head);
 	for (int s = 0; s < INODE_STRIPES; s++)
 		pthread_mutex_destroy(&t->stripe[s]);
 	free(t);

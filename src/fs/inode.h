@@ -11,6 +11,7 @@
 #ifndef FS_INODE_H
 #define FS_INODE_H
 
+#include "base/fdmap.h"
 #include "base/idtab.h"
 #include "fs/fs.h"
 
@@ -63,6 +64,18 @@ struct inode_table;
  */
 int inode_table_new(
 	const struct fs_config *cfg, const struct segment *seg, struct inode_table **out, struct err *err);
+/*
+ * With @seg->adopt the table is an earlier process's, and made usable in three steps: inode_adopt_begin()
+ * (within inode_table_new()) forgets what only threads held; inode_adopt_open() says that an open handle has
+ * the inode, false if there is none; inode_adopt_end() frees what nobody has, and rebuilds the rest. A record
+ * counts while it has lookups or handles. 0 or -EINVAL.
+ */
+bool inode_adopt_open(struct inode_table *t, struct nodeid node);
+int inode_adopt_end(struct inode_table *t);
+int inode_keep_fds(struct inode_table *t, struct fdmap *map); /* as fs_keep_fds() */
+/* True if the guest knows the inode with this key. */
+bool inode_is_known(struct inode_table *t, const struct inode_key *key);
+
 /* Closes every descriptor. The records stay in the segment. NULL is allowed. */
 void inode_table_free(struct inode_table *t);
 /* Inodes that the guest knows, the root among them; descriptors that the table holds. */

@@ -35,7 +35,7 @@ struct inode_idle {
 
 struct inode_table {
 	struct idtab ids;
-	uint32_t *head; /* in the segment; index of the first record in each chain, 0: none; stripe lock */
+	uint32_t *head; /* index of the first record in each chain, 0: none; stripe lock */
 	uint64_t head_mask;
 	pthread_mutex_t stripe[INODE_STRIPES];
 	struct mount_table *mounts;
@@ -46,6 +46,12 @@ struct inode_table {
 	struct inode_idle idle;
 	_Atomic uint32_t fds; /* descriptors that records hold */
 };
+
+/* inode.c: the record joins the chain of its key. Before other threads exist. */
+void inode_chain(struct inode_table *t, struct inode *i);
+
+/* inode_adopt.c: 0, or -EINVAL if the share's root is another one than @cfg's. */
+int inode_adopt_begin(struct inode_table *t, const struct fs_config *cfg);
 
 /* inode_fd.c */
 

@@ -76,7 +76,9 @@ int fs_drop_capability(const struct fs *fs, int fd);
 void lock_table_plan(const struct fs_config *cfg, struct segment_plan *owners, struct segment_plan *ranges);
 struct lock_table *lock_table_new(const struct segment *seg); /* NULL: out of memory */
 void lock_table_free(struct lock_table *t);
-uint32_t lock_table_count(struct lock_table *t); /* owners that hold locks, or may */
+int lock_table_adopt(struct lock_table *t); /* the records are an earlier process's. 0, -EINVAL, -ENOMEM */
+int lock_table_keep_fds(struct lock_table *t, struct fdmap *map); /* as fs_keep_fds() */
+uint32_t lock_table_count(struct lock_table *t);		  /* owners that hold locks, or may */
 void lock_flush(struct fs *fs, struct nodeid node, uint64_t owner);
 void lock_release(struct fs *fs, struct nodeid node, struct op_fh fh);
 void lock_drop_all(struct fs *fs);

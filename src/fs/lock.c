@@ -111,10 +111,7 @@ static int set(const struct asking *a, struct lock_change *ch, bool wait)
 	r = o ? 0 : owner_make(a, &o);
 	if (r)
 		return r;
-	r = lock_change_begin(t, ch);
-	if (!r)
-		r = ch->lk.type == F_UNLCK ? lock_change_try(t, o, ch) : lock_as(a, o, ch, wait);
-	lock_change_end(t, ch);
+	r = ch->lk.type == F_UNLCK ? lock_change_try(t, o, ch) : lock_as(a, o, ch, wait);
 	lock_owner_put(t, o);
 	return r;
 }

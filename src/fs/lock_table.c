@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RANGES_PER_OWNER 8 /* on average; one alone may have all of them */
+#define RANGES_PER_OWNER 16 /* on average; one alone may have half of them, as a change needs both lists */
 
 /* In the segment. */
 struct lock_range {
@@ -102,6 +102,16 @@ static void range_free(struct lock_table *t, uint32_t index)
 		idtab_free(&t->ranges, r);
 }
 
+static void ranges_free(struct lock_table *t, uint32_t list)
+{
+	while (list) {
+		uint32_t next = range_at(t, list)->next;
+
+		range_free(t, list);
+		list = next;
+	}
+}
+
 /* @lk grows over what is of its type and touches it. */
 static void ranges_absorb(struct lock_table *t, uint32_t list, struct op_lock *lk)
 {
@@ -116,72 +126,65 @@ static void ranges_absorb(struct lock_table *t, uint32_t list, struct op_lock *l
 	}
 }
 
-static struct lock_range *range_take(struct lock_table *t, uint32_t spare[2], uint32_t *index)
-{
-	uint32_t *from = spare[0] ? &spare[0] : &spare[1];
+/* A new list, written from its beginning to its end. */
+struct range_writer {
+	struct lock_table *t;
+	uint32_t first, last;
+	bool full; /* there was no room: the list is not whole */
+};
 
-	*index = *from;
-	*from = 0;
-	return range_at(t, *index);
-}
-
-/* A range with @lk in its middle becomes two. */
-static void range_split(
-	struct lock_table *t, struct lock_range *r, const struct op_lock *lk, uint32_t spare[2])
-{
-	uint32_t index;
-	struct lock_range *right = range_take(t, spare, &index);
-
-	right->start = lk->end + 1;
-	right->end = r->end;
-	right->type = r->type;
-	right->next = r->next;
-	r->end = lk->start - 1;
-	r->next = index;
-}
-
-/* Nothing is left where @lk lies. The link behind which a range there belongs. */
-static uint32_t *ranges_cut(struct lock_table *t, uint32_t *link, const struct op_lock *lk, uint32_t spare[2])
-{
-	while (*link) {
-		uint32_t index = *link;
-		struct lock_range *r = range_at(t, index);
-
-		if (r->start > lk->end)
-			break;
-		if (r->start < lk->start) {
-			if (r->end > lk->end)
-				range_split(t, r, lk, spare);
-			r->end = MIN(r->end, lk->start - 1);
-			link = &r->next;
-		} else if (r->end > lk->end) {
-			r->start = lk->end + 1;
-			break;
-		} else {
-			*link = r->next;
-			range_free(t, index);
-		}
-	}
-	return link;
-}
-
-/* What POSIX says of a lock on a range where the owner has locks already. Takes what it needs of @spare. */
-static void ranges_set(struct lock_table *t, uint32_t *list, struct op_lock lk, uint32_t spare[2])
+static void range_write(struct range_writer *w, uint64_t start, uint64_t end, uint32_t type)
 {
 	struct lock_range *r;
-	uint32_t *link, index;
+	uint64_t id;
 
-	if (lk.type != F_UNLCK)
-		ranges_absorb(t, *list, &lk);
-	link = ranges_cut(t, list, &lk, spare);
-	if (lk.type == F_UNLCK)
+	if (w->full)
 		return;
-	r = range_take(t, spare, &index);
-	r->start = lk.start;
-	r->end = lk.end;
-	r->type = lk.type;
-	r->next = *link;
-	*link = index;
+	r = idtab_alloc(&w->t->ranges, &id);
+	if (!r) {
+		w->full = true;
+		return;
+	}
+	r->start = start;
+	r->end = end;
+	r->type = type;
+	if (w->last)
+		range_at(w->t, w->last)->next = (uint32_t)id;
+	else
+		w->first = (uint32_t)id;
+	w->last = (uint32_t)id;
+}
+
+/*
+ * What POSIX says of a lock on a range where the owner has locks already, as a list of its own: the old one
+ * stays as it is, so that one store changes from one to the other, for whoever adopts the records too.
+ */
+static int ranges_make(struct lock_table *t, uint32_t list, struct op_lock lk, uint32_t *out)
+{
+	struct range_writer w = {.t = t};
+	const struct lock_range *r;
+	bool set = lk.type == F_UNLCK;
+
+	if (!set)
+		ranges_absorb(t, list, &lk);
+	for (; list; list = r->next) {
+		r = range_at(t, list);
+		if (r->start < lk.start)
+			range_write(&w, r->start, MIN(r->end, lk.start - 1), r->type);
+		if (r->end <= lk.end)
+			continue;
+		if (!set)
+			range_write(&w, lk.start, lk.end, lk.type);
+		set = true;
+		range_write(&w, MAX(r->start, lk.end + 1), r->end, r->type);
+	}
+	if (!set)
+		range_write(&w, lk.start, lk.end, lk.type);
+	*out = w.first;
+	if (!w.full)
+		return 0;
+	ranges_free(t, w.first);
+	return -ENOLCK;
 }
 
 static bool ranges_conflict(struct lock_table *t, uint32_t list, const struct op_lock *lk)
@@ -271,12 +274,7 @@ static void owner_unref(struct lock_table *t, struct lock_owner *o)
 	if (!idtab_put(o))
 		return;
 	close(o->fd);
-	while (o->ranges) {
-		uint32_t index = o->ranges;
-
-		o->ranges = range_at(t, index)->next;
-		range_free(t, index);
-	}
+	ranges_free(t, o->ranges);
 	idtab_free(&t->ids, o);
 }
 
@@ -326,13 +324,82 @@ int lock_owner_make(
 			return -ENOLCK;
 		o->node = node.v;
 		o->owner = owner;
-		o->fd = fd_take(fd);
+		atomic_store(&o->fd, fd_take(fd)); /* last: the record counts from now on */
 		t->next[(uint32_t)id] = *head;
 		*head = (uint32_t)id;
 	}
 	idtab_ref(o);
 	*out = o;
 	return 0;
+}
+
+/*
+ * Adoption. A range counts if it is in the list of an owner that counts; there it is met once, or the lists
+ * are none.
+ */
+struct lock_adoption {
+	struct lock_table *t;
+	uint8_t *met; /* by index of a range */
+	bool broken;
+};
+
+static bool range_fits(const struct lock_adoption *a, uint32_t index)
+{
+	const struct idtab *ids = &a->t->ranges;
+	const struct idtab_rec *rec = (const void *)(ids->records + (size_t)index * ids->record_size);
+
+	return index < ids->capacity && !a->met[index] && (uint32_t)atomic_load(&rec->state);
+}
+
+/* The host's locks go with the description, so who has none noted lost none that he was told of. */
+static uint32_t owner_refs(void *arg, void *record)
+{
+	struct lock_adoption *a = arg;
+	struct lock_owner *o = record;
+	struct lock_table *t = a->t;
+	uint32_t *head = head_of(t, (struct nodeid){o->node});
+	uint32_t index = idtab_index(&t->ids, o);
+
+	if (o->fd <= 0 || !o->ranges)
+		return 0;
+	for (uint32_t r = o->ranges; r; r = range_at(t, r)->next) {
+		if (!range_fits(a, r)) {
+			a->broken = true;
+			return 0;
+		}
+		a->met[r] = 1;
+	}
+	t->next[index] = *head;
+	*head = index;
+	return 1;
+}
+
+static uint32_t range_refs(void *arg, void *record)
+{
+	const struct lock_adoption *a = arg;
+
+	return a->met[idtab_index(&a->t->ranges, record)];
+}
+
+int lock_table_adopt(struct lock_table *t)
+{
+	autofree uint8_t *met = calloc(t->ranges.capacity, 1);
+	struct lock_adoption a = {.t = t, .met = met};
+	int r = met ? idtab_adopt(&t->ids, owner_refs, &a) : -ENOMEM;
+
+	if (!r)
+		r = a.broken ? -EINVAL : idtab_adopt(&t->ranges, range_refs, &a);
+	return r;
+}
+
+int lock_table_keep_fds(struct lock_table *t, struct fdmap *map)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i <= t->mask; i++)
+		for (uint32_t o = t->heads[i]; o && !r; o = t->next[o])
+			r = fdmap_add(map, ((struct lock_owner *)idtab_at(&t->ids, o))->fd);
+	return r;
 }
 
 /*
@@ -354,39 +421,22 @@ int lock_change_init(struct lock_change *ch, const struct op_lock *lk)
 	return 0;
 }
 
-static bool needs_no_room(const struct op_lock *lk)
-{
-	return lk->type == F_UNLCK && !lk->start && lk->end == LOCK_END;
-}
-
-int lock_change_begin(struct lock_table *t, struct lock_change *ch)
-{
-	if (needs_no_room(&ch->lk))
-		return 0;
-	for (unsigned int i = 0; i < ARRAY_LEN(ch->spare); i++) {
-		uint64_t id;
-
-		if (!idtab_alloc(&t->ranges, &id))
-			return -ENOLCK;
-		ch->spare[i] = (uint32_t)id;
-	}
-	return 0;
-}
-
-void lock_change_end(struct lock_table *t, struct lock_change *ch)
-{
-	for (unsigned int i = 0; i < ARRAY_LEN(ch->spare); i++) {
-		range_free(t, ch->spare[i]);
-		ch->spare[i] = 0;
-	}
-}
-
 /* Mutex held. */
 static int change(struct lock_table *t, struct lock_owner *o, struct lock_change *ch)
 {
-	if (fcntl(o->fd, F_OFD_SETLK, &ch->host))
-		return errno == EACCES ? -EAGAIN : -errno;
-	ranges_set(t, &o->ranges, ch->lk, ch->spare);
+	uint32_t old = o->ranges;
+	uint32_t new;
+	int r = ranges_make(t, old, ch->lk, &new);
+
+	if (r)
+		return r;
+	if (fcntl(o->fd, F_OFD_SETLK, &ch->host)) {
+		r = errno == EACCES ? -EAGAIN : -errno;
+		ranges_free(t, new);
+		return r;
+	}
+	atomic_store(&o->ranges, new);
+	ranges_free(t, old);
 	return 0;
 }
 

@@ -19,10 +19,10 @@
 struct lock_owner {
 	struct idtab_rec rec;
 	uint64_t node, owner;
-	_Atomic uint64_t fh;  /* the handle that he locked by last */
-	int32_t fd;	      /* his description */
-	_Atomic uint32_t pid; /* in the guest, of who locked last */
-	uint32_t ranges;      /* index of the first, 0: no locks; sorted, apart; mutex */
+	_Atomic uint64_t fh;	 /* the handle that he locked by last */
+	_Atomic int32_t fd;	 /* his description; 0 until the record counts */
+	_Atomic uint32_t pid;	 /* in the guest, of who locked last */
+	_Atomic uint32_t ranges; /* index of the first, 0: no locks; sorted, apart; mutex */
 	uint32_t spare;
 };
 
@@ -36,21 +36,18 @@ int lock_owner_make(
 /* Gives the reference back; without locks or other users the owner is forgotten. NULL is allowed. */
 void lock_owner_put(struct lock_table *t, struct lock_owner *o);
 
-/* A change of locks on its way: what it may need is set aside beforehand, so that it cannot fail halfway. */
+/* A change of locks on its way. */
 struct lock_change {
 	struct op_lock lk; /* checked; end at most LOCK_END */
 	struct flock host; /* the same for the host */
-	uint32_t spare[2]; /* indices of ranges */
 };
 
 /* Checks the guest's range and type: 0 or -EINVAL. */
 int lock_change_init(struct lock_change *ch, const struct op_lock *lk);
-/* 0, or -ENOLCK: no room for more ranges; unlocking a whole file always has room. lock_change_end() in
- * either case. */
-int lock_change_begin(struct lock_table *t, struct lock_change *ch);
-void lock_change_end(struct lock_table *t, struct lock_change *ch);
-
-/* Makes the change, unless a lock is in the way: -EAGAIN. Doing it twice is as good as once. */
+/*
+ * Makes the change, unless a lock is in the way: -EAGAIN. -ENOLCK, and nothing has changed: no room for more
+ * ranges; unlocking a whole file always has room. Doing it twice is as good as once.
+ */
 int lock_change_try(struct lock_table *t, struct lock_owner *o, struct lock_change *ch);
 
 /* Unlocks the whole file for the owner, if he has locks there. */

@@ -207,7 +207,41 @@ struct mount_table *mount_table_new(
 	t->inodes = inodes;
 	t->rec = segment_at(seg, SEGMENT_MOUNTS);
 	t->high = 1;
+	for (uint16_t i = 1; seg->adopt && i < MOUNT_MAX; i++) {
+		t->rec[i].refs = 0;
+		atomic_store(&t->rec[i].fd, atomic_load(&t->rec[i].fd) & ~(uint64_t)UINT32_MAX);
+		if (t->rec[i].mnt_id)
+			t->high = (uint16_t)(i + 1);
+	}
 	return t;
+}
+
+bool mount_adopt(struct mount_table *t, uint16_t index)
+{
+	if (!index)
+		return true;
+	if (index >= t->high || !t->rec[index].mnt_id)
+		return false;
+	t->rec[index].refs++;
+	return true;
+}
+
+uint32_t mount_adopt_places(const struct mount_table *t, struct nodeid dir)
+{
+	uint32_t n = 0;
+
+	for (uint16_t i = 1; i < t->high; i++)
+		n += t->rec[i].place == dir.v;
+	return n;
+}
+
+int mount_keep_fds(struct mount_table *t, struct fdmap *map)
+{
+	int r = 0;
+
+	for (uint16_t i = 1; i < t->high && !r; i++)
+		r = fdmap_add(map, fd_slot_fd(atomic_load(&t->rec[i].fd)));
+	return r;
 }
 
 /* Of a mount that nobody uses any more. */
@@ -288,6 +322,22 @@ static void put_place(struct mount_table *t, uint64_t place)
 		return;
 	inode_put(t->inodes, dir);
 	inode_put(t->inodes, dir);
+}
+
+/* Descriptors are for whoever closes what nobody names. */
+void mount_adopt_end(struct mount_table *t)
+{
+	for (uint16_t i = 1; i < t->high; i++) {
+		struct mount *m = &t->rec[i];
+		uint64_t place = m->place;
+
+		if (m->refs)
+			continue;
+		m->place = 0;
+		atomic_store(&m->fd, 0);
+		if (place)
+			put_place(t, place);
+	}
 }
 
 void mount_put(struct mount_table *t, uint16_t index)

@@ -6,6 +6,7 @@
 #ifndef FS_MOUNT_H
 #define FS_MOUNT_H
 
+#include "base/fdmap.h"
 #include "fs/inode.h"
 
 #include <limits.h>
@@ -45,6 +46,16 @@ struct mount_table;
 struct mount_table *mount_table_new(
 	const struct fs_config *cfg, const struct segment *seg, struct inode_table *inodes);
 void mount_table_free(struct mount_table *t);
+
+/*
+ * Where @seg was adopted no mount has references at first. mount_adopt_places() says how many references
+ * mounts have to a directory; mount_adopt() counts an inode that was kept, false if there is no such mount;
+ * mount_adopt_end() lets go of mounts without inodes.
+ */
+uint32_t mount_adopt_places(const struct mount_table *t, struct nodeid dir);
+void mount_adopt_end(struct mount_table *t);
+bool mount_adopt(struct mount_table *t, uint16_t index);
+int mount_keep_fds(struct mount_table *t, struct fdmap *map); /* as fs_keep_fds() */
 
 /*
  * A reference to the mount of the inode with @key, which @fd (O_PATH) refers to. *index is 0 if the mount

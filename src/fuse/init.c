@@ -196,6 +196,16 @@ bool init_conn_valid(const struct fuse_session *s, const struct fuse_conn *conn)
 	       common_flags(&s->cfg, conn->flags) == conn->flags;
 }
 
+int init_adopt(struct fuse_session *s)
+{
+	struct op_features features = features_of(s->conn->flags);
+
+	if (s->conn->live)
+		return s->ops->init(s->fs, &features);
+	s->ops->destroy(s->fs);
+	return 0;
+}
+
 void init_end_session(struct fuse_session *s)
 {
 	if (!s->conn->live)

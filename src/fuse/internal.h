@@ -19,7 +19,8 @@
 
 /* The record in SEGMENT_CONN. Written only inside worker_exclusive_begin() ... end(). */
 struct fuse_conn {
-	uint32_t live; /* 1: INIT went through, and no DESTROY since */
+	_Atomic uint32_t
+		live; /* 1: INIT went through, and no DESTROY since; written last, and first at the end */
 	uint32_t minor;
 	uint64_t flags; /* FUSE_INIT flags that both sides have */
 };
@@ -130,6 +131,8 @@ int ext_decode(struct fuse_req *rq, struct op_mode *m);
 
 /* init.c: as if DESTROY had come. The caller runs alone. */
 void init_end_session(struct fuse_session *s);
+/* Goes on with a session of an earlier process, or ends what it was about to end. 0 or -errno. */
+int init_adopt(struct fuse_session *s);
 /* True if @conn, from an earlier process, is something that this session could have negotiated. */
 bool init_conn_valid(const struct fuse_session *s, const struct fuse_conn *conn);
 

@@ -299,6 +299,8 @@ int fuse_session_new(const struct fuse_session_config *cfg, const struct fuse_op
 		r = worker_setup_signal(err);
 	if (!r && !init_conn_valid(s, s->conn))
 		r = err_set(err, EINVAL, "the state segment's session is not one that these options make");
+	if (!r && seg->adopt && init_adopt(s))
+		r = err_set(err, EINVAL, "the state segment's session cannot go on");
 	if (r) {
 		fuse_session_free(s);
 		return r;

@@ -46,13 +46,8 @@ static inline struct fs_config fixture_config(void)
 
 static inline void fixture_plan(const struct fs_config *cfg, struct segment_plan *plan)
 {
-	uint64_t heads = 64;
-
-	while (heads < cfg->max_inodes)
-		heads *= 2;
 	plan[SEGMENT_MOUNTS] = (struct segment_plan){sizeof(struct mount), MOUNT_MAX};
 	plan[SEGMENT_INODES] = (struct segment_plan){sizeof(struct inode), cfg->max_inodes + 1};
-	plan[SEGMENT_INODE_HASH] = (struct segment_plan){sizeof(uint32_t), heads};
 	plan[SEGMENT_HANDLES] = (struct segment_plan){sizeof(struct handle), cfg->max_handles + 1};
 }
 

@@ -81,7 +81,6 @@ static void test_plan(void **state)
 	cfg.max_handles = 0;
 	fs_plan(&cfg, plan);
 	assert_true(plan[SEGMENT_INODES].count == UINT32_MAX);
-	assert_true(plan[SEGMENT_INODE_HASH].count == 1ULL << 32);
 	assert_true(plan[SEGMENT_HANDLES].count == 2);
 	assert_int_equal(plan[SEGMENT_CONN].count, 0);
 }

@@ -16,7 +16,6 @@ static const struct segment_plan plan[SEGMENT_SECTIONS] = {
 	[SEGMENT_CONN] = {.size = 64, .count = 1},
 	[SEGMENT_MOUNTS] = {.size = 24, .count = 1000},
 	[SEGMENT_INODES] = {.size = 128, .count = 1 << 20}, /* takes no memory until it is written */
-	[SEGMENT_INODE_HASH] = {.size = 4, .count = 1 << 16},
 	[SEGMENT_HANDLES] = {.size = 32, .count = 4096},
 };
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/fdmap.h"
+
+#include "base/arith.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FD_MOST	  (1 << 30)
+#define WORDS_MIN 64u
+
+static int grow(struct fdmap *m, uint32_t words)
+{
+	uint32_t n = MAX(MAX(words, m->words * 2), WORDS_MIN);
+	uint64_t *more;
+
+	if (words <= m->words)
+		return 0;
+	more = reallocarray(m->bits, n, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	memset(more + m->words, 0, (n - m->words) * sizeof(*more));
+	m->bits = more;
+	m->words = n;
+	return 0;
+}
+
+int fdmap_add(struct fdmap *m, int fd)
+{
+	uint32_t n = (uint32_t)fd;
+	int r;
+
+	if (fd == -1)
+		return 0;
+	if (fd < 0 || fd >= FD_MOST || fdmap_has(m, fd))
+		return -EINVAL;
+	r = grow(m, n / 64 + 1);
+	if (!r)
+		m->bits[n / 64] |= UINT64_C(1) << n % 64;
+	return r;
+}
+
+bool fdmap_has(const struct fdmap *m, int fd)
+{
+	uint32_t n = (uint32_t)fd;
+
+	return n / 64 < m->words && m->bits[n / 64] >> n % 64 & 1;
+}
+
+void fdmap_free(struct fdmap *m)
+{
+	free(m->bits);
+	*m = (struct fdmap){0};
+}
+
+int fdmap_add_open(struct fdmap *m, int end)
+{
+	int r = 0;
+
+	for (int fd = 0; fd < end && !r; fd++)
+		if (!fdmap_has(m, fd) && fcntl(fd, F_GETFD) >= 0)
+			r = fdmap_add(m, fd);
+	return r;
+}
+
+void fdmap_close_others(const struct fdmap *m)
+{
+	unsigned int end = m->words * 64;
+	unsigned int first = 0;
+
+	for (unsigned int fd = 0; fd < end; fd++) {
+		if (!fdmap_has(m, (int)fd))
+			continue;
+		if (fd > first)
+			close_range(first, fd - 1, 0);
+		first = fd + 1;
+	}
+	close_range(first, ~0u, 0);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A set of descriptor numbers: those that somebody answers for. Who takes over a process' descriptors names
+ * what its records hold, and closes the rest. Not thread-safe; for the start.
+ */
+#ifndef BASE_FDMAP_H
+#define BASE_FDMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fdmap {
+	uint64_t *bits;
+	uint32_t words;
+};
+
+/* Adds a number. -1 is no descriptor, and nothing to do. 0, -EINVAL (no number, or one of somebody else's in
+ * the set already), or -ENOMEM. */
+int fdmap_add(struct fdmap *m, int fd);
+bool fdmap_has(const struct fdmap *m, int fd);
+void fdmap_free(struct fdmap *m);
+
+/* Adds all of this process' descriptors below @end. 0 or -ENOMEM. */
+int fdmap_add_open(struct fdmap *m, int end);
+/* Closes all descriptors of this process that are not in the set. */
+void fdmap_close_others(const struct fdmap *m);
+
+#endif
