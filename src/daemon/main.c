@@ -102,7 +102,7 @@ static void set_up_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-static int open_stop(struct err *err)
+static int open_signals(struct err *err)
 {
 	sigset_t stop;
 	int fd;
@@ -122,14 +122,16 @@ static uint32_t cached_fds(const struct options *o)
 	return (uint32_t)MAX(MIN(limit.rlim_cur / 4, CACHED_FDS_MAX), 16);
 }
 
-static struct serve_config serve_config(const struct daemon *d, int stop)
+static struct serve_config serve_config(struct daemon *d, int signals)
 {
 	struct serve_config cfg = {
 		.vhost = d->opt.vhost,
 		.fuse = d->opt.fuse,
 		.fs = d->opt.fs,
 		.socket = d->outside.socket,
-		.stop = stop,
+		.signals = signals,
+		.overdue = outside_remove,
+		.overdue_arg = &d->outside,
 		.exit_on_disconnect = d->opt.exit_on_disconnect,
 		.queue_threads = d->opt.queue_threads,
 	};
@@ -152,13 +154,13 @@ static void tell(struct daemon *d, char word)
 
 static int serve(struct daemon *d, struct err *err)
 {
-	autofd int stop = open_stop(err);
-	struct serve_config cfg = serve_config(d, stop);
+	autofd int signals = open_signals(err);
+	struct serve_config cfg = serve_config(d, signals);
 	struct serve *s;
 	int r;
 
-	if (stop < 0)
-		return stop;
+	if (signals < 0)
+		return signals;
 	r = serve_new(&cfg, &s, err);
 	if (r)
 		return r;

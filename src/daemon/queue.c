@@ -10,6 +10,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/watch.h"
 
 #include <string.h>
 #include <sys/epoll.h>
@@ -31,6 +32,7 @@ struct server {
 	struct iovec *iov, *log_iov; /* room for one chain; its writable part again, for the dirty log */
 	unsigned int iov_max;
 	bool leads;
+	bool handles;	    /* is at a request */
 	bool waits;	    /* sleeps in a lock request */
 	bool abandoned;	    /* its request is not to be answered */
 	unsigned int ndesc; /* of the ring, which its request takes */
@@ -38,6 +40,7 @@ struct server {
 
 struct queue {
 	struct fuse_session *session;
+	struct watch *watch; /* NULL: none */
 	unsigned int index;
 	unsigned int max_threads;
 	int epoll;
@@ -54,6 +57,7 @@ struct queue {
 	bool led;     /* some thread is the leader */
 	bool ends;
 	unsigned int threads, followers, inflight;
+	uint64_t begun, looked_at;	    /* requests; at queue_look() */
 	unsigned int waiters, waiting_desc; /* what they take of the ring */
 	uint32_t stop_base, stop_inflight;  /* the ring's when it was stopped */
 	struct server *servers;
@@ -117,6 +121,9 @@ static void handle(struct server *s, struct vring_chain *chain)
 	ssize_t written;
 
 	q->inflight++;
+	q->begun++;
+	s->handles = true;
+	watch_stir(q->watch);
 	s->ndesc = chain->ndesc;
 	pthread_mutex_unlock(&q->lock);
 	memcpy(s->log_iov, fc.out, fc.nout * sizeof(*fc.out)); /* the session edits the vector */
@@ -134,7 +141,7 @@ static void handle(struct server *s, struct vring_chain *chain)
 		vring_push(q->ring, chain, (uint32_t)written);
 		call_guest(q);
 	}
-	s->abandoned = false;
+	s->abandoned = s->handles = false;
 	q->inflight--;
 	if (!q->running)
 		pthread_cond_broadcast(&q->rest);
@@ -336,13 +343,31 @@ static int may_block(void *arg, enum op_block kind)
 	return kind == OP_BLOCK_LOCK ? begin_wait(s) : await_run(s);
 }
 
-struct queue *queue_new(struct fuse_session *session, unsigned int index, unsigned int threads)
+/* The leader's requests come one after the other: if none has begun since, it is at the same one. */
+bool queue_look(struct queue *q)
+{
+	struct server *s;
+	bool same;
+
+	autolock(&q->lock);
+	same = q->begun == q->looked_at;
+	q->looked_at = q->begun;
+	for (s = q->servers; s && !(s->leads && s->handles);)
+		s = s->next;
+	if (s && same && !hand_over(s))
+		log_debug("queue %u: a request sleeps, another thread goes on", q->index);
+	return s || !same;
+}
+
+struct queue *queue_new(
+	struct fuse_session *session, unsigned int index, unsigned int threads, struct watch *watch)
 {
 	struct queue *q = calloc(1, sizeof(*q));
 
 	if (!q)
 		return NULL;
-	*q = (struct queue){.session = session, .index = index, .kick = -1, .call = -1, .err = -1};
+	*q = (struct queue){
+		.session = session, .watch = watch, .index = index, .kick = -1, .call = -1, .err = -1};
 	q->max_threads = MAX(threads, 2);
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->lead, NULL);

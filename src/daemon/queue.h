@@ -2,8 +2,8 @@
 /*
  * One virtqueue and the threads that serve it, as leader and followers: the leader pops a chain and handles
  * it; ahead of an op that may sleep long it hands the lead to a follower, finishes, and joins the followers.
- * So nothing queues behind a slow request. Called by the control thread only. Requests are handled on the
- * queue's own threads.
+ * So nothing queues behind a slow request; who sleeps unexpectedly has the lead taken away (watch.h). Called
+ * by the control thread only. Requests are handled on the queue's own threads.
  */
 #ifndef DAEMON_QUEUE_H
 #define DAEMON_QUEUE_H
@@ -15,10 +15,12 @@
 #define QUEUE_DEFAULT_THREADS 64
 
 struct queue;
+struct watch;
 
-/* @threads: the most it may use, at least 2. NULL if memory or descriptors are short. The session must
- * outlive it. */
-struct queue *queue_new(struct fuse_session *session, unsigned int index, unsigned int threads);
+/* @threads: the most it may use, at least 2. @watch hears of its requests; NULL: nobody does. NULL if memory
+ * or descriptors are short. Session and watch must outlive it. */
+struct queue *queue_new(
+	struct fuse_session *session, unsigned int index, unsigned int threads, struct watch *watch);
 void queue_free(struct queue *q); /* stops it; NULL is allowed */
 
 /* As struct vhost_ops says for vq_start, vq_stop, vq_remap and vq_set_call. */
@@ -32,6 +34,11 @@ uint32_t queue_stop(struct queue *q);
 void queue_abandon(struct queue *q);
 int queue_remap(
 	struct queue *q, struct mem_map *mem, struct mem_log *log, struct gpa log_addr, struct err *err);
+/*
+ * By struct watch alone, again and again: a request that the leader is still at since the last time sleeps,
+ * and has not said so; the lead goes to another thread. False: there is no request.
+ */
+bool queue_look(struct queue *q);
 void queue_set_call(struct queue *q, int call);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "daemon/queue.h"
+#include "daemon/watch.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -21,6 +22,7 @@ struct serve {
 	struct fs *fs;
 	struct fuse_session *session;
 	struct vhost_device *device;
+	struct watch *watch;
 	unsigned int nqueues;
 	struct queue *queues[VHOST_MAX_QUEUES];
 };
@@ -85,9 +87,12 @@ static int make_queues(struct serve *s, struct err *err)
 {
 	unsigned int threads = s->cfg.queue_threads ? s->cfg.queue_threads : QUEUE_DEFAULT_THREADS;
 
+	s->watch = watch_new();
+	if (!s->watch)
+		return err_set(err, ENOMEM, "no memory or descriptors");
 	s->nqueues = MIN(1 + s->cfg.vhost.request_queues, VHOST_MAX_QUEUES);
 	for (unsigned int i = 0; i < s->nqueues; i++) {
-		s->queues[i] = queue_new(s->session, i, threads);
+		s->queues[i] = queue_new(s->session, i, threads, s->watch);
 		if (!s->queues[i])
 			return err_set(err, ENOMEM, "no memory or descriptors for %u queues", s->nqueues);
 	}
@@ -140,6 +145,8 @@ void serve_free(struct serve *s)
 {
 	if (!s)
 		return;
+	if (s->watch)
+		watch_leave_queues(s->watch);
 	if (s->device)
 		vhost_device_free(s->device);
 	for (unsigned int i = 0; i < s->nqueues; i++)
@@ -149,6 +156,7 @@ void serve_free(struct serve *s)
 	if (s->fs)
 		fs_free(s->fs);
 	segment_close(&s->segment);
+	watch_free(s->watch);
 	free(s);
 }
 
@@ -200,14 +208,31 @@ static bool check_memory(struct serve *s)
 	return false;
 }
 
+static int start_watch(struct serve *s, struct err *err)
+{
+	struct watch_config cfg = {
+		.signals = s->cfg.signals,
+		.queues = s->queues,
+		.nqueues = s->nqueues,
+		.overdue = s->cfg.overdue,
+		.arg = s->cfg.overdue_arg,
+	};
+
+	return watch_start(s->watch, &cfg, err);
+}
+
 int serve_run(struct serve *s, struct err *err)
 {
+	int r = start_watch(s, err);
+
+	if (r)
+		return r;
 	if (!s->listening)
 		vhost_device_connect(s->device, fcntl(s->cfg.socket, F_DUPFD_CLOEXEC, 0));
 	for (;;) {
 		int fd = vhost_device_fd(s->device);
 		struct pollfd p[] = {
-			{.fd = s->cfg.stop, .events = POLLIN},
+			{.fd = watch_stop_fd(s->watch), .events = POLLIN},
 			{.fd = guard_fd(), .events = POLLIN},
 			{.fd = fd >= 0 ? fd : s->cfg.socket, .events = POLLIN},
 		};
@@ -225,8 +250,7 @@ int serve_run(struct serve *s, struct err *err)
 		} else if (!p[2].revents) {
 			continue;
 		} else if (fd < 0) {
-			int r = welcome(s, err);
-
+			r = welcome(s, err);
 			if (r)
 				return r;
 		} else if (!serve_message(s) && (s->cfg.exit_on_disconnect || !s->listening)) {

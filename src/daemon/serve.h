@@ -15,8 +15,11 @@ struct serve_config {
 	struct vhost_config vhost;
 	struct fuse_session_config fuse;
 	struct fs_config fs;
-	int socket;		    /* listening, or already connected to a front-end; stays the caller's */
-	int stop;		    /* readable: end cleanly (a signalfd); stays the caller's */
+	int socket;  /* listening, or already connected to a front-end; stays the caller's */
+	int signals; /* readable: end cleanly, and soon (a signalfd); stays the caller's */
+	/* It takes too long: called by another thread ahead of _exit(). */
+	void (*overdue)(void *arg);
+	void *overdue_arg;
 	bool exit_on_disconnect;    /* the first front-end's going ends the daemon; always so for a connected
 				       socket */
 	unsigned int queue_threads; /* most threads a queue may have; 0: the default */
@@ -26,7 +29,7 @@ struct serve;
 
 /* Makes everything that can fail, before the sandbox is locked. 0 or -errno with @err. */
 int serve_new(const struct serve_config *cfg, struct serve **out, struct err *err);
-/* Serves until @stop is readable or (exit_on_disconnect) the front-end went. 0 or -errno with @err. */
+/* Serves until @signals is readable or (exit_on_disconnect) the front-end went. 0 or -errno with @err. */
 int serve_run(struct serve *s, struct err *err);
 void serve_free(struct serve *s);
 

@@ -19,6 +19,11 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
+
+/* The child ends by itself within three seconds (daemon/watch.c), unless even that hangs. */
+#define PATIENCE_S	5
+#define KILL_PATIENCE_S 2
 
 static int signals_to_pass_on(void)
 {
@@ -31,12 +36,42 @@ static int signals_to_pass_on(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static void pass_signal_on(int signals, pid_t child)
+/* How far the child's end has come, and when the next step is due if it does not end by itself. */
+struct ending {
+	enum { ENDING_NOT, ENDING_ASKED, ENDING_KILLED } step;
+	time_t next; /* CLOCK_MONOTONIC */
+};
+
+static time_t now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static void pass_signal_on(int signals, pid_t child, struct ending *e)
 {
 	struct signalfd_siginfo info;
 
-	if (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		kill(child, (int)info.ssi_signo);
+	if (read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	kill(child, (int)info.ssi_signo);
+	if (e->step == ENDING_NOT)
+		*e = (struct ending){ENDING_ASKED, now_s() + PATIENCE_S};
+}
+
+/* False: not even that helped (a thread of it sleeps in the kernel for good): it is left alone. */
+static bool hurry(pid_t child, struct ending *e)
+{
+	if (e->step == ENDING_NOT || now_s() < e->next)
+		return true;
+	if (e->step == ENDING_KILLED)
+		return false;
+	log_error("the daemon does not end: it is killed");
+	kill(child, SIGKILL);
+	*e = (struct ending){ENDING_KILLED, now_s() + KILL_PATIENCE_S};
+	return true;
 }
 
 /* Returns the descriptor to go on with: -1 once the child has closed its end. */
@@ -51,25 +86,29 @@ static int hear(int words, const struct sandbox_parent *parent)
 	return words;
 }
 
+/* The child's status as waitpid() gives it; that of a failure where it was killed or does not end. */
 static int wait_for(pid_t child, int words, const struct sandbox_parent *parent)
 {
 	autofd int signals = signals_to_pass_on();
 	autofd int end = pidfd_open(child, 0);
 	struct pollfd fds[] = {{signals, POLLIN, 0}, {words, POLLIN, 0}, {end, POLLIN, 0}};
+	struct ending e = {0};
 	int status;
 
 	while (end >= 0 && !fds[2].revents) {
-		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+		if (poll(fds, ARRAY_LEN(fds), e.step == ENDING_NOT ? -1 : 500) < 0)
 			continue;
 		if (fds[0].revents)
-			pass_signal_on(signals, child);
+			pass_signal_on(signals, child, &e);
 		if (fds[1].revents)
 			fds[1].fd = hear(words, parent);
+		if (!fds[2].revents && !hurry(child, &e))
+			return W_EXITCODE(EXIT_FAILURE, 0);
 	}
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
 			return 0;
-	return status;
+	return e.step == ENDING_KILLED ? W_EXITCODE(EXIT_FAILURE, 0) : status;
 }
 
 /* Ends as the child did: with its exit status, or by the same signal, but without a core dump of its own. */

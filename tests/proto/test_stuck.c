@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Host calls that take long where nobody expects it. A lease that a host process holds stands for whatever
+ * hangs: who opens the file sleeps in the kernel until it is given back.
+ */
+#include "test.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* A file on the host with a lease, so that opening it to write, or at all, waits. */
+static int lease(int dir, const char *name, int type)
+{
+	int fd;
+
+	host_write_file(dir, name, "leased", 6);
+	fd = openat(dir, name, (type == F_WRLCK ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	assert_true(fd >= 0);
+	signal(SIGIO, SIG_IGN); /* somebody wants it back: let him */
+	assert_int_equal(fcntl(fd, F_SETLEASE, type), 0);
+	return fd;
+}
+
+struct opening {
+	struct fc_op op;
+	struct fuse_open_in in;
+	struct fuse_open_out out;
+};
+
+static void start_open(struct fuse_client *c, struct opening *o, uint64_t node)
+{
+	*o = (struct opening){.in = {.flags = O_RDWR}};
+	o->op = (struct fc_op){.opcode = FUSE_OPEN,
+		.node = node,
+		.arg = {{&o->in, sizeof(o->in)}},
+		.nargs = 1,
+		.reply = &o->out,
+		.reply_len = sizeof(o->out)};
+	OK(fc_start(c, &o->op));
+}
+
+static void open_waits_alone(struct test *t, int type)
+{
+	autofd int holder = lease(t->host, "f", type);
+	uint64_t node = guest_lookup(t, "f");
+	struct fuse_attr_out a;
+	struct opening o;
+
+	start_open(t->c, &o, node);
+	for (int i = 0; i < 100; i++)
+		OK(fc_getattr(t->c, FUSE_ROOT_ID, 0, &a));
+	assert_false(o.op.done);
+	assert_int_equal(fcntl(holder, F_SETLEASE, F_UNLCK), 0);
+	LEN(fc_wait(t->c, &o.op), sizeof(o.out));
+	OK(fc_release(t->c, (struct fc_file){node, o.out.fh}));
+}
+
+static void open_of_what_is_read(void **state)
+{
+	open_waits_alone(*state, F_RDLCK);
+}
+
+static void open_of_what_is_written(void **state)
+{
+	open_waits_alone(*state, F_WRLCK);
+}
+
+/* One after the other, more than once: each time somebody else goes on. */
+static void several_at_once(void **state)
+{
+	struct test *t = *state;
+	struct opening o[4];
+	uint64_t node[4];
+	int holder[4];
+
+	for (unsigned int i = 0; i < 4; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		holder[i] = lease(t->host, name, F_WRLCK);
+		node[i] = guest_lookup(t, name);
+		start_open(t->c, &o[i], node[i]);
+	}
+	OK(fc_mkdir(t->c, t->dir, "beside", 0755, &(struct fuse_entry_out){0}));
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(fcntl(holder[i], F_SETLEASE, F_UNLCK), 0);
+		LEN(fc_wait(t->c, &o[i].op), sizeof(o[i].out));
+		OK(fc_release(t->c, (struct fc_file){node[i], o[i].out.fh}));
+		close(holder[i]);
+	}
+}
+
+/* The daemon ends though a call of its does not, with a failure. */
+static void end_under(struct vm *vm, bool stopping)
+{
+	struct vu_vring_state s = {.index = 1};
+	struct vu_header h = {VU_GET_VRING_BASE, VU_VERSION, sizeof(s)};
+	struct fuse_entry_out e;
+	struct opening o;
+	int status;
+
+	autofd int holder = lease(vm->daemon.share, "f", F_WRLCK);
+	OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "f", &e));
+	start_open(&vm->client[1], &o, e.nodeid);
+	OK(fc_getattr(&vm->client[1], FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+	if (stopping)
+		OK(fe_send(&vm->fe, &h, &s, NULL, 0));
+	assert_int_equal(kill(vm->daemon.pid, SIGTERM), 0);
+	OK(spawn_wait(&vm->daemon, 20000, &status));
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_false(host_exists(vm->daemon.share, "../socket"));
+	assert_false(host_exists(vm->daemon.share, "../socket.pid"));
+	assert_int_equal(fcntl(holder, F_SETLEASE, F_UNLCK), 0);
+	memset(vm->started, 0, sizeof(vm->started));
+}
+
+static void ends_all_the_same(void **state)
+{
+	test_boot(*state, NULL, NULL);
+	end_under(*state, false);
+}
+
+static void ends_while_a_queue_stops(void **state)
+{
+	test_boot(*state, NULL, (const char *[]){"--sandbox=none", NULL});
+	end_under(*state, true);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest shared[] = {
+		TEST(open_of_what_is_read),
+		TEST(open_of_what_is_written),
+		TEST(several_at_once),
+	};
+	static const struct CMUnitTest own[] = {
+		TEST_OWN(ends_all_the_same),
+		TEST_OWN(ends_while_a_queue_stops),
+	};
+	int failed = TEST_RUN(shared, TEST_SPLIT | TEST_PACKED | TEST_DIRECT, NULL, NULL);
+
+	return failed + TEST_RUN_OWN(own, TEST_SPLIT);
+}
