@@ -12,7 +12,7 @@
 
 /* Text that is put together ahead of being wrapped. */
 struct text {
-	char s[1024];
+	char s[4096];
 	size_t len;
 };
 

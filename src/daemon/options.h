@@ -42,7 +42,7 @@ struct options {
 	struct fs_config fs; /* without its descriptors and change_creds */
 	struct vhost_config vhost;
 	const char *xattrmap_text;
-	struct options_rules uid_map, gid_map, translate_uid, translate_gid;
+	struct options_rules uid_map, gid_map, translate_uid, translate_gid, tune;
 	struct xattrmap *xattrmap; /* compiled, as fs and sandbox point to them */
 	struct idmap *uids, *gids;
 	const char *remark; /* a warning for the log, NULL if there is nothing to say */

@@ -2,6 +2,7 @@
 #include "daemon/options_check.h"
 
 #include "base/arith.h"
+#include "base/tune.h"
 #include "fs/idmap.h"
 #include "fs/xattrmap.h"
 #include "sandbox/caps.h"
@@ -112,6 +113,15 @@ static int compile_map(
 	return r;
 }
 
+static int set_tune(const struct options_rules *rules, struct err *err)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < rules->n && !r; i++)
+		r = tune_parse(rules->rule[i], err);
+	return r ? err_prefix(err, r, "--tune") : 0;
+}
+
 static int compile(struct options *o, struct err *err)
 {
 	int r = 0;
@@ -127,6 +137,8 @@ static int compile(struct options *o, struct err *err)
 		r = compile_map("uid-map", &o->uid_map, &o->sandbox.uids, err);
 	if (!r)
 		r = compile_map("gid-map", &o->gid_map, &o->sandbox.gids, err);
+	if (!r)
+		r = set_tune(&o->tune, err);
 	return r;
 }
 

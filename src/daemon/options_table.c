@@ -2,6 +2,7 @@
 #include "daemon/options_table.h"
 
 #include "base/arith.h"
+#include "base/tune.h"
 #include "daemon/options.h"
 
 #include <string.h>
@@ -363,6 +364,13 @@ const struct option_row option_rows[] = {
 		.help = "With --cache=never or metadata, let the guest map files shared all the same. Only "
 			"for directories that nobody else writes to."},
 
+	{.name = "tune",
+		.value = "NAME=N,...",
+		.kind = OPTION_RULES,
+		.group = OPTION_LIMITS,
+		AT(tune),
+		.help = "Switch off what makes the daemon quick, or set how far it goes, to measure what it "
+			"is worth" TUNE_HELP "."},
 	{.name = "thread-pool-size",
 		.value = "N",
 		.kind = OPTION_NUMBER,

@@ -186,6 +186,7 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
 	struct probe p = {.key = key, .dir = fd, .name = ""};
 	struct inode *fresh = NULL;
 	struct inode *i;
+	bool is_new;
 	autofd int own = fd;
 	int r;
 
@@ -202,9 +203,10 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
 		inode_fd_cache(t, i);
 	else
 		inode_put(t, fresh); /* somebody was quicker */
+	is_new = i == fresh;
 	*out = inode_node(t, i);
 	inode_put(t, i);
-	return 0;
+	return is_new;
 }
 
 bool inode_learn_known(
@@ -228,6 +230,21 @@ void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir,
 		return;
 	mount_place(t->mounts, i->mount, dir, name);
 	inode_put(t, i);
+}
+
+bool inode_expects_known(const struct inode *dir)
+{
+	return atomic_load_explicit(&dir->flags, memory_order_relaxed) & INODE_KNOWNS;
+}
+
+void inode_expect_known(struct inode *dir, bool known)
+{
+	if (inode_expects_known(dir) == known)
+		return;
+	if (known)
+		atomic_fetch_or(&dir->flags, INODE_KNOWNS);
+	else
+		atomic_fetch_and(&dir->flags, (uint8_t)~INODE_KNOWNS);
 }
 
 struct nodeid inode_node(struct inode_table *t, const struct inode *i)
@@ -333,7 +350,8 @@ static int probe_root(struct inode_table *t, const struct inode_key *key, int fd
 			"--inode-file-handles=mandatory: the shared directory's inodes cannot be "
 			"opened by file handle; use prefer");
 	if (why && t->handles == FS_HANDLES_PREFER)
-		log_info("no file handles beneath the shared directory (%s): each inode that the guest knows "
+		log_info("no file handles beneath the shared directory (%s): each inode that the "
+			 "guest knows "
 			 "costs a "
 			 "descriptor",
 			strerrordesc_np(-why));
@@ -356,7 +374,7 @@ static int learn_root(struct inode_table *t, const struct fs_config *cfg, struct
 	if (r)
 		return r;
 	r = inode_learn(t, &key, fd_take(&fd), &node);
-	if (r)
+	if (r < 0)
 		return err_sys(err, -r, "cannot keep the shared directory open");
 	atomic_fetch_or(&at(t, 1)->flags, INODE_PINNED);
 	return 0;

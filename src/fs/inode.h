@@ -55,6 +55,9 @@ static_assert(sizeof(struct inode) <= 160, "a million inodes cost at most 160 MB
 #define INODE_PINNED 1u /* the descriptor is never taken back: no file handle can be had */
 #define INODE_USED   2u /* the clock hand has not passed since its descriptor was used */
 #define INODE_CACHED 4u /* its descriptor is among those that the clock hand visits; clock lock */
+#define INODE_KNOWNS                                                                           \
+	8u /* the last name looked up in this directory was known already: a guess at the next \
+	    */
 
 struct inode_table;
 
@@ -132,9 +135,9 @@ void inode_use_end(struct inode_use *u);
 
 /*
  * The record of the host inode with key @key, which @fd (O_PATH) refers to; a new one if the guest did not
- * know it. Counts one lookup. The table takes @fd in every case: keeps it or closes it. 0, -ENFILE (table
- * full of what the guest has not forgotten, or no descriptor to spare), or -EOPNOTSUPP (on a host mount
- * without file handles, with FS_HANDLES_MANDATORY).
+ * know it. Counts one lookup. The table takes @fd in every case: keeps it or closes it. 0, 1 if it is new to
+ * the guest, -ENFILE (table full of what the guest has not forgotten, or no descriptor to spare), or
+ * -EOPNOTSUPP (on a host mount without file handles, with FS_HANDLES_MANDATORY).
  */
 int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, struct nodeid *out);
 
@@ -149,6 +152,11 @@ bool inode_learn_known(
 /* The inode, which the guest has looked up, is what @name in @dir leads to across a host mount: its way back.
  */
 void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir, const char *name);
+
+/* In a directory, the last name that was looked up was known to the guest already: what to expect of the
+ * next. */
+bool inode_expects_known(const struct inode *dir);
+void inode_expect_known(struct inode *dir, bool known);
 
 /* The guest gives @n lookups back. More than it has is taken as all; unknown nodeids and the root are left
  * alone. */

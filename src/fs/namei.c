@@ -6,6 +6,7 @@
 #include "fs/internal.h"
 
 #include "base/cleanup.h"
+#include "base/tune.h"
 #include "fs/cred.h"
 #include "fs/name.h"
 
@@ -43,7 +44,8 @@ static uint32_t attr_flags(const struct fs *fs, const struct inode_key *dir, con
 	return fs->features.submounts && crossed ? OP_ATTR_SUBMOUNT : 0;
 }
 
-/* The name is new: what it means is opened first, and examined then, so that both are about one inode. */
+/* What the name means is opened first, and examined then, so that both are about one inode. 0, 1 if it is new
+ * to the guest, or -errno. */
 static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry *out)
 {
 	struct inode_key key;
@@ -59,18 +61,29 @@ static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry 
 	return inode_learn(fs->inodes, &key, fd_take(&fd), &out->node);
 }
 
-int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out)
+/* One system call if the guest knows what it means, three if not. */
+static int learn_known(struct fs *fs, int dir, const char *name, struct op_entry *out)
 {
 	struct inode_key key;
-	int r = fs_stat(fs, parent->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, &out->st);
+	int r = fs_stat(fs, dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, &out->st);
 
 	if (r)
 		return r;
 	key = inode_key_of(&out->st);
-	if (!inode_learn_known(fs->inodes, &key, parent->fd, name, &out->node))
-		r = learn_name(fs, parent->fd, name, out);
-	if (r)
+	return inode_learn_known(fs->inodes, &key, dir, name, &out->node) ? 0
+									  : learn_name(fs, dir, name, out);
+}
+
+/* Programs go through directories: most names are new where the last one was, and known where that was. */
+int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out)
+{
+	bool ask_first = !tune.lookup_guess || inode_expects_known(parent->inode);
+	struct inode_key key;
+	int r = ask_first ? learn_known(fs, parent->fd, name, out) : learn_name(fs, parent->fd, name, out);
+
+	if (r < 0)
 		return r;
+	inode_expect_known(parent->inode, !r);
 	key = inode_key_of(&out->st);
 	out->attr_flags = attr_flags(fs, &parent->inode->key, &key);
 	if (key.mnt_id != parent->inode->key.mnt_id)

@@ -6,6 +6,7 @@
  */
 #include "fs/file.h"
 
+#include "base/arith.h"
 #include "base/cleanup.h"
 #include "fs/cred.h"
 #include "fs/name.h"
@@ -214,7 +215,8 @@ static int learn_fd(struct fs *fs, int fd, struct op_entry *out)
 	key = inode_key_of(&out->st);
 	out->attr_flags = 0;
 	fs_number(fs, &out->st);
-	return inode_learn(fs->inodes, &key, path_fd, &out->node);
+	r = inode_learn(fs->inodes, &key, path_fd, &out->node);
+	return MIN(r, 0);
 }
 
 /* A file that was just made becomes an inode and, where the guest keeps any, a handle; which takes *fd. */

@@ -245,6 +245,10 @@ static void test_every_text(void **state)
 	REFUSES("--tag=0123456789012345678901234567890123456", "--tag=", "give one of 1 to 36");
 	REFUSES("--tag=", "--tag=", "give one of 1 to 36");
 	REFUSES("--shared-dir=", "--shared-dir=", "give one of 1 to");
+	REFUSES("--tune=lookup-gues=1", "--tune: lookup-gues", "--help");
+	REFUSES("--tune=lookup-guess", "--tune: lookup-guess", "give it as lookup-guess=1");
+	REFUSES("--tune=,lookup-guess=2", "--tune: lookup-guess=2", "from 0 to 1");
+	REFUSES("--tune=lookup-guess=1x", "--tune: lookup-guess=1x", "from 0 to 1");
 	REFUSES("--modcaps=+sys_adm", "sys_adm", "capabilities(7)");
 	REFUSES("--modcaps=chown", "--modcaps=chown", "write it as");
 	REFUSES("--modcaps=+chown::-mknod", "--modcaps=", "write it as");

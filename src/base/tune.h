@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Switches of the tricks that make the daemon quick (--tune), so that the worth of each can be measured:
+ * docs/performance.md has a section for each. With every one off the daemon does the same, slower.
+ * Set by the control thread ahead of all others, only read from then on.
+ */
+#ifndef BASE_TUNE_H
+#define BASE_TUNE_H
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+/* Field, name, default, least, most, and what it does: it stands in the help so. */
+#define TUNE_ROWS(X)                             \
+	X(lookup_guess, "lookup-guess", 1, 0, 1, \
+		"open a name first in a directory where the last one was new to the guest")
+
+#define TUNE_FIELD(field, name, def, min, max, help) uint32_t field;
+struct tune {
+	TUNE_ROWS(TUNE_FIELD)
+};
+#undef TUNE_FIELD
+
+extern struct tune tune;
+
+#define TUNE_HELP_ROW(field, name, def, min, max, help) "; " name ", " #min " to " #max " [" #def "]: " help
+#define TUNE_HELP					TUNE_ROWS(TUNE_HELP_ROW)
+
+/* Sets what a list of NAME=VALUE, separated by commas, says. 0 or -EINVAL with @err. */
+int tune_parse(const char *list, struct err *err);
+
+#endif
