@@ -3,7 +3,7 @@
 
 _colofs() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i
-	local options="--at --vm --mem --env --daemon --daemon-option --kernel --modules --kernel-root --qemu --accel \
+	local options="--at --vm --mem --env --daemon --daemon-option --daemon-socket --kernel --modules --kernel-root --qemu --accel \
 		--boot-timeout --verbose --help"
 
 	COMPREPLY=()
@@ -25,7 +25,7 @@ _colofs() {
 	case $prev in
 	--vm) mapfile -t COMPREPLY < <(compgen -W "uml qemu" -- "$cur") ;;
 	--accel) mapfile -t COMPREPLY < <(compgen -W "auto kvm tcg" -- "$cur") ;;
-	--daemon | --kernel | --qemu) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	--daemon | --daemon-socket | --kernel | --qemu) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	--env) mapfile -t COMPREPLY < <(compgen -e -- "$cur") ;;
 	--mem | --boot-timeout | --daemon-option) ;;
 	*)

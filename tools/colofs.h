@@ -36,6 +36,7 @@ struct run_opts {
 	unsigned int boot_timeout_s;
 	const char *daemon;
 	struct strv daemon_options; /* owned */
+	const char *daemon_socket;  /* of the one share's, which runs already */
 	const char *kernel;
 	const char *modules;
 	const char *kernel_root;

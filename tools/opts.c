@@ -22,6 +22,7 @@ enum opt {
 	OPT_ENV,
 	OPT_DAEMON,
 	OPT_DAEMON_OPTION,
+	OPT_DAEMON_SOCKET,
 	OPT_KERNEL,
 	OPT_MODULES,
 	OPT_KERNEL_ROOT,
@@ -46,6 +47,8 @@ static const struct {
 	{OPT_DAEMON, "daemon", "PATH",
 		"the daemon [$COLOFSD, else the one beside colofs, else colofsd in $PATH]"},
 	{OPT_DAEMON_OPTION, "daemon-option", "OPT", "give the daemons this option too; repeatable"},
+	{OPT_DAEMON_SOCKET, "daemon-socket", "PATH",
+		"start none: the share's daemon runs already and listens at PATH"},
 	{OPT_KERNEL, "kernel", "FILE", "the guest's kernel (uml: the program linux.uml); needs --modules"},
 	{OPT_MODULES, "modules", "DIR", "that kernel's modules, for example /lib/modules/6.1.0-13-amd64"},
 	{OPT_KERNEL_ROOT, "kernel-root", "DIR",
@@ -225,6 +228,9 @@ static int take(struct run_opts *o, int id, const char *arg, struct err *e)
 	case OPT_DAEMON_OPTION:
 		strv_add(&o->daemon_options, "%s", arg);
 		return 0;
+	case OPT_DAEMON_SOCKET:
+		o->daemon_socket = arg;
+		return 0;
 	case OPT_DAEMON:
 		o->daemon = arg;
 		return 0;
@@ -259,6 +265,11 @@ static int check(struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--kernel and --kernel-root exclude each other; give one");
 	if (!o->qemu_guest && (o->qemu || o->accel != VM_ACCEL_AUTO))
 		return err_set(e, EINVAL, "--qemu and --accel need --vm=qemu");
+	if (o->daemon_socket && o->n_shares > 1)
+		return err_set(e, EINVAL, "--daemon-socket: a daemon has one share; give one DIR");
+	if (o->daemon_socket && (o->daemon || o->daemon_options.n))
+		return err_set(e, EINVAL,
+			"--daemon-socket: that daemon runs already, without --daemon and --daemon-option");
 	return share_finish(o->shares, o->n_shares, o->at, e);
 }
 

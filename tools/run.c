@@ -225,6 +225,18 @@ static int start_daemon(const struct plan *p, struct session *s, const struct sh
 	return ret;
 }
 
+/* Adds the path at which the share's daemon listens. */
+static int serve_share(
+	const struct plan *p, struct session *s, const struct share *sh, struct strv *sockets, struct err *e)
+{
+	if (p->opts->daemon_socket && strcmp(sh->tag, SHARE_ROOT)) {
+		strv_add(sockets, "%s", p->opts->daemon_socket);
+		return 0;
+	}
+	strv_add(sockets, "%s/share%zu", s->dir, sockets->n);
+	return start_daemon(p, s, sh, sockets->v[sockets->n - 1], e);
+}
+
 static int start_vm(const struct plan *p, struct session *s, const struct vm_start *v, struct err *e)
 {
 	struct strv argv = {0}, envp = {0};
@@ -258,9 +270,8 @@ static int start_all(const struct plan *p, struct session *s, bool kvm, struct e
 	if (!ret && p->vm->prepare)
 		ret = p->vm->prepare(s->dir, e);
 	for (size_t i = 0; i < p->n_shares && !ret; i++) {
-		strv_add(&sockets, "%s/share%zu", s->dir, i);
 		tags[i] = p->shares[i].tag;
-		ret = start_daemon(p, s, &p->shares[i], sockets.v[i], e);
+		ret = serve_share(p, s, &p->shares[i], &sockets, e);
 	}
 	if (!ret && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		ret = err_sys(e, errno, "socketpair");

@@ -78,5 +78,8 @@ refuses "apt-get install linux-image-amd64" run share --vm=qemu --qemu=/bin/true
 COLOFSD=/nonexistent refuses "COLOFSD '/nonexistent': not found" run share --vm=qemu --qemu=/bin/true --kernel=file --modules=share
 refuses "--daemon '/nonexistent': not found" run share --vm=qemu --qemu=/bin/true --kernel=file --modules=share --daemon=/nonexistent
 
+refuses "a daemon has one share" run share sub --daemon-socket=s
+refuses "that daemon runs already" run share --daemon-socket=s --daemon-option=--xattr
+
 [ -z "$(find . -name 'colofs-*')" ] || bad "left behind: $(find . -name 'colofs-*')"
 exit $failed
