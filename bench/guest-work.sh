@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# What bench/guest has a guest do, and how long it takes: prints "ROW NUMBER UNIT" lines, us or KiB/s.
+# Nothing is in the guest's cache when a row begins. As root, in a guest.
+# usage: guest-work.sh INPUTS DIR MIB ROW...
+#   INPUTS: tree.tar, repo.git, project/ ; DIR: an empty directory on the file system to measure; MIB: size of the file for fio
+set -eu
+inputs=$1 dir=$2 mib=$3
+shift 3
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 HOME=/root
+
+cold() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+}
+
+# timed ROW COMMAND...: its seconds.
+timed() {
+	local row=$1 begin end
+	shift
+	cold
+	begin=$EPOCHREALTIME
+	"$@" >/dev/null
+	end=$EPOCHREALTIME
+	echo "$row $(((${end/./} - ${begin/./}))) us"
+}
+
+# fio_row ROW OPTION...: MiB a second as fio counts them (KiB in fields 7, reading, and 48, writing).
+fio_row() {
+	local row=$1
+	shift
+	cold
+	fio --name=x --directory="$dir" --filename=fio.data --size="${mib}M" --thread --output-format=terse --terse-version=3 "$@" |
+		awk -F';' -v row="$row" 'NF > 48 && $7 + $48 { print row, $7 + $48, "KiB/s" }'
+}
+
+few="--io_size=$((mib / 8))M --randseed=1"
+unpack() { tar -xf "$inputs/tree.tar"; }
+pack() { tar -cf - tree | cat; }
+walk() { find tree -printf '%s %p\n'; }
+clone() { git clone -q --no-hardlinks "$inputs/repo.git" clone; }
+status() { git -C clone status --porcelain; }
+build() { cp -r "$inputs/project" . && make -s -j2 -C project; }
+remove() { rm -r tree; }
+
+cd "$dir"
+for row; do
+	case $row in
+	seq-write-1m) fio_row $row --rw=write --bs=1M ;;
+	seq-read-1m) fio_row $row --rw=read --bs=1M ;;
+	seq-read-4k) fio_row $row --rw=read --bs=4k ;;
+	rand-read-4k) fio_row $row --rw=randread --bs=4k $few ;;
+	rand-write-4k) fio_row $row --rw=randwrite --bs=4k $few ;;
+	rand-read-1m) fio_row $row --rw=randread --bs=1M ;;
+	direct-read-4k) fio_row $row --rw=randread --bs=4k --direct=1 $few ;;
+	mmap-read-4k) fio_row $row --rw=randread --bs=4k --ioengine=mmap $few ;;
+	mmap-write-4k) fio_row $row --rw=randwrite --bs=4k --ioengine=mmap $few --end_fsync=1 ;;
+	untar) timed $row unpack ;;
+	tar) timed $row pack ;;
+	find) timed $row walk ;;
+	git-clone) timed $row clone ;;
+	git-status) timed $row status ;;
+	make-j2) timed $row build ;;
+	rm-r) timed $row remove ;;
+	*)
+		echo "no such row: $row" >&2
+		exit 2
+		;;
+	esac
+done

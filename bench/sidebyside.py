@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the benchmarks that measure daemons side by side share: starting a daemon, and showing numbers.
+
+The first daemon is the one that the others, its peers, are compared with.
+"""
+import contextlib
+import datetime
+import os
+import pathlib
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from xml.sax.saxutils import escape
+
+COLOURS = ("#1b6ca8", "#d9822b", "#7a9e3f", "#a04a8c", "#777777", "#b33f40")
+
+
+def parse_daemons(parser, words, *reserved):
+    """{name: command} of words NAME=COMMAND."""
+    daemons = {}
+    for word in words:
+        name, sep, command = word.partition("=")
+        if not sep or not name or name in reserved or name in daemons:
+            parser.error(f"--daemon={word}: wants a NAME of its own, = and a command")
+        daemons[name] = shlex.split(command)
+    return daemons
+
+
+def end_group(process):
+    """Ends a daemon and what it started, all of one process group of their own."""
+    for sig, wait in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(wait)
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def running(name, command, work):
+    """A fresh daemon on an empty share, @command with {socket} and {share} filled in: yields socket and share."""
+    share, socket, log = work / "share", work / "socket", work / "log"
+    shutil.rmtree(share, ignore_errors=True)
+    share.mkdir()
+    socket.unlink(missing_ok=True)
+    words = [w.replace("{socket}", str(socket)).replace("{share}", str(share)) for w in command]
+    with open(log, "w", encoding="utf-8") as out:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    try:
+        until = time.monotonic() + 10
+        while not socket.exists():
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{name} does not listen:\n{log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.005)
+        yield socket, share
+    finally:
+        end_group(process)
+
+
+def show(value):
+    if value is None:
+        return "-"
+    if value >= 100000:
+        return f"{value / 1000:.0f}k"
+    if value >= 10000:
+        return f"{value / 1000:.1f}k"
+    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def ratio(a, b):
+    return f"{a / b:.2f}" if a is not None and b else "-"
+
+
+def best(values, least):
+    values = [v for v in values if v is not None]
+    return (min(values) if least else max(values)) if values else None
+
+
+def first_line(path, key):
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
+            if line.startswith(key):
+                return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def machine(work):
+    fs = subprocess.run(["stat", "-f", "-c", "%T", str(work)], capture_output=True, text=True, check=False)
+    load = os.getloadavg()
+    return [f"processor: {first_line('/proc/cpuinfo', 'model name')}, {os.cpu_count()} CPUs",
+            f"memory: {first_line('/proc/meminfo', 'MemTotal')}",
+            f"kernel: {platform.system()} {platform.release()}",
+            f"file system of the share: {fs.stdout.strip() or 'unknown'}",
+            f"load average at the end: {load[0]:.2f} (a machine that does other things too measures those)",
+            f"date: {datetime.date.today().isoformat()}"]
+
+
+def version(command):
+    """What the program calls itself; a wrapper's first line will do."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        run = subprocess.run([command[0], "--version"], capture_output=True, text=True, timeout=10, check=False)
+        lines = (run.stdout or run.stderr).splitlines()
+        return lines[0].strip() if lines else "unknown"
+    return "unknown"
+
+
+def page_table(rows):
+    """Markdown of [[cell, ...], ...], the first row being the head: words to the left, numbers to the right."""
+    head, *rest = rows
+    return "\n".join("| " + " | ".join(r) + " |" for r in [head, ["---"] + ["---:"] * (len(head) - 1), *rest])
+
+
+def chart(title, names, groups):
+    """An SVG of bars: @groups is {label: [value of each of @names]}, more is better, and 1 is the best of the peers."""
+    bar, gap, left, width = 9, 10, 150, 760
+    step = bar * len(names) + gap
+    top = 40 + 16 * len(names)
+    height = top + step * len(groups) + 20
+    scaled = {}
+    for label, values in groups.items():
+        one = best(values[1:] or values, False)
+        scaled[label] = [v / one if v is not None and one else None for v in values]
+    most = max([v for g in scaled.values() for v in g if v is not None] + [1.0])
+    unit = (width - left - 60) / most
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
+           f'font-size="11"><rect width="{width}" height="{height}" fill="white"/>',
+           f'<text x="10" y="20" font-size="14">{escape(title)}</text>']
+    for i, name in enumerate(names):
+        y = 32 + 16 * i
+        out.append(f'<rect x="10" y="{y}" width="10" height="10" fill="{COLOURS[i % len(COLOURS)]}"/>'
+                   f'<text x="26" y="{y + 9}">{escape(name)}</text>')
+    for g, (label, values) in enumerate(scaled.items()):
+        y = top + step * g
+        out.append(f'<text x="{left - 8}" y="{y + step / 2}" text-anchor="end">{escape(label)}</text>')
+        for i, v in enumerate(values):
+            if v is not None:
+                out.append(f'<rect x="{left}" y="{y + bar * i}" width="{v * unit:.1f}" height="{bar - 1}" '
+                           f'fill="{COLOURS[i % len(COLOURS)]}"/>'
+                           f'<text x="{left + v * unit + 4:.1f}" y="{y + bar * (i + 1) - 2}" font-size="9">{v:.2f}</text>')
+    x = left + unit
+    out.append(f'<line x1="{x:.1f}" y1="{top - 4}" x2="{x:.1f}" y2="{height - 14}" stroke="#333" stroke-dasharray="3,3"/>')
+    return "\n".join([*out, "</svg>", ""])
