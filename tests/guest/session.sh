@@ -34,7 +34,8 @@ need() {
 	done
 }
 
-[ -n "${KERNEL_ROOT-}" ] || [ -x /usr/bin/linux.uml ] || skip "user-mode-linux is missing"
+[ ! -e "${KERNEL_ROOT-}/missing" ] || skip "$(cat "$KERNEL_ROOT/missing")"
+[ -x "${KERNEL_ROOT-}/usr/bin/linux.uml" ] || skip "${KERNEL_ROOT-}/usr/bin/linux.uml is missing"
 
 agent='while IFS= read -r -d "" command; do eval "$command" </dev/null 2>&1; printf "\nEND %d\0" $?; done'
 
