@@ -28,6 +28,7 @@ enum segment_section {
 	SEGMENT_HANDLES,     /* open-handle table */
 	SEGMENT_LOCK_OWNERS, /* open file descriptions that hold a lock owner's locks */
 	SEGMENT_LOCK_RANGES, /* the ranges that they hold */
+	SEGMENT_DAX,	     /* what is mapped in the DAX window */
 	SEGMENT_SECTIONS
 };
 

@@ -6,6 +6,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "daemon/help.h"
+#include "daemon/claims.h"
 #include "daemon/outside.h"
 #include "daemon/serve.h"
 
@@ -27,6 +28,7 @@
 struct daemon {
 	struct options opt;
 	struct outside outside;
+	int claims; /* which daemon maps which file; -1: nobody asks */
 	struct sandbox_root root;
 	int file[INHERITED_FILES_MAX]; /* regular files that were open at the start */
 	unsigned int nfiles;
@@ -128,6 +130,7 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 		.vhost = d->opt.vhost,
 		.fuse = d->opt.fuse,
 		.fs = d->opt.fs,
+		.dax = d->opt.dax,
 		.socket = d->outside.socket,
 		.signals = signals,
 		.overdue = outside_remove,
@@ -139,6 +142,8 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 	cfg.fs.root = d->root.root;
 	cfg.fs.proc_self_fd = d->root.proc_self_fd;
 	cfg.fs.change_creds = d->root.change_creds;
+	cfg.dax.any_owner = d->root.change_creds;
+	cfg.dax.claims = d->claims;
 	cfg.fs.max_fds = cached_fds(&d->opt);
 	return cfg;
 }
@@ -193,6 +198,11 @@ static int run(struct daemon *d)
 	if (outside_check(o, &err) || sandbox_prepare(&o->sandbox, &err) ||
 		outside_make(&d->outside, o, &err))
 		return fail(o, USAGE, &err);
+	d->claims = -1;
+	if (o->dax.window && !o->dax_trust_peers && claims_open(&d->claims, &err)) {
+		outside_remove(&d->outside);
+		return fail(o, EXIT_FAILURE, &err);
+	}
 	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
 	o->sandbox.parent = (struct sandbox_parent){outside_told, outside_remove, &d->outside};
 	r = sandbox_enter(&o->sandbox, &d->root, &err);

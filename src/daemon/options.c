@@ -62,6 +62,26 @@ static int set_seconds(struct options_parse *p, const struct met *m)
 	return 0;
 }
 
+static int set_bytes(struct options_parse *p, const struct met *m)
+{
+	static const char units[] = "KMG";
+	char *end;
+	uint64_t v;
+	const char *unit;
+
+	errno = 0;
+	v = strtoull(m->value, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (errno || *m->value < '0' || *m->value > '9' || (*end && (!unit || end[1])) ||
+		(unit && !arith_mul(v, UINT64_C(1) << 10 * (unit - units + 1), &v)) || v > m->row->max)
+		return err_set(p->err, EINVAL,
+			"%s: not a size; give bytes, or a number with K, M or G, %llu at "
+			"most",
+			m->shown, (unsigned long long)m->row->max);
+	memcpy((char *)p->o + m->row->offset, &v, sizeof(v));
+	return 0;
+}
+
 static void set_enum(struct options_parse *p, const struct option_row *row, int value)
 {
 	memcpy((char *)p->o + row->offset, &value, sizeof(value));
@@ -127,6 +147,8 @@ static int apply(struct options_parse *p, const struct met *m)
 		return set_flag(p, m);
 	case OPTION_NUMBER:
 		return set_number(p, m);
+	case OPTION_SIZE:
+		return set_bytes(p, m);
 	case OPTION_SECONDS:
 		return set_seconds(p, m);
 	case OPTION_CHOICE:

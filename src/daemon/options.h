@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "dax/dax.h"
 #include "fs/fs.h"
 #include "fuse/session.h"
 #include "sandbox/sandbox.h"
@@ -41,6 +42,8 @@ struct options {
 	struct fuse_session_config fuse;
 	struct fs_config fs; /* without its descriptors and change_creds */
 	struct vhost_config vhost;
+	struct dax_config dax; /* its first part: what the options say */
+	bool dax_trust_peers;
 	const char *xattrmap_text;
 	struct options_rules uid_map, gid_map, translate_uid, translate_gid, tune;
 	struct xattrmap *xattrmap; /* compiled, as fs and sandbox point to them */

@@ -57,6 +57,14 @@ static const char *broken_rule(const struct options_parse *p)
 	if ((given[OPT_UID_MAP] || given[OPT_GID_MAP]) && o->sandbox.mode != SANDBOX_NAMESPACE)
 		return "--uid-map and --gid-map need --sandbox=namespace; add that, or start the daemon in a "
 		       "user namespace (unshare --map-auto -r)";
+	if (o->dax.window && (!arith_is_pow2(o->dax.window) || o->dax.window < DAX_RANGE))
+		return "--dax-window must be a power of two, 2M at least; give such a size";
+	if (o->dax.window && o->sandbox.readonly)
+		return "--dax-window excludes --readonly: front-ends let a guest write to what it maps; "
+		       "leave "
+		       "out one of them";
+	if (o->dax.window && o->fuse.zero_message_open)
+		return "--dax-window excludes --zero-message-open; leave out one of them";
 	if (o->fd != OPTIONS_NO_FD && o->fd <= STDERR_FILENO && o->daemonize)
 		return "--fd names a standard stream, which --daemonize gives up; use another descriptor";
 	return NULL;
@@ -151,6 +159,23 @@ static bool hides_acls(const struct options *o)
 	       (xattrmap_to_host(o->xattrmap, ACCESS_ACL, host) || strcmp(host, ACCESS_ACL));
 }
 
+static void derive_dax(struct options *o)
+{
+	if (!o->dax.window && (o->dax.policy == DAX_ALWAYS || o->dax.max_mappings || o->dax_trust_peers))
+		o->remark = "--dax, --dax-max-mappings and --dax-trust-peers have no effect without "
+			    "--dax-window";
+	if (o->dax.policy == DAX_NEVER)
+		o->dax.window = 0;
+	o->dax.window = dax_window_size(o->dax.window, o->dax.max_mappings);
+	o->dax.claims = -1;
+	o->vhost.shmem[0] = o->dax.window;
+	o->fuse.dax_align = o->dax.window ? DAX_ALIGN : 0;
+	if (o->dax.window && o->dax.policy == DAX_ALWAYS)
+		o->remark =
+			"--dax=always also maps files that end within a page: their ends are copies, which "
+			"reach the host when the guest syncs or closes them";
+}
+
 static void derive(struct options *o)
 {
 	derive_fuse(o);
@@ -164,6 +189,7 @@ static void derive(struct options *o)
 			    "do not inherit them, and modes do not follow them";
 	o->fs.sync_on_syncfs = true;
 	o->fs.max_lock_owners = MAX_LOCK_OWNERS;
+	derive_dax(o);
 	o->sandbox.syslog = o->syslog;
 	o->vhost.request_queues = o->queues ? o->queues : default_queues();
 	if (o->tag)

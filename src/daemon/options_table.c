@@ -13,6 +13,7 @@ const char *const option_group_titles[OPTION_GROUPS] = {
 	[OPTION_CONNECTION] = "Connection",
 	[OPTION_SHARE] = "What the guest sees",
 	[OPTION_CACHE] = "Caching",
+	[OPTION_DAX] = "Files mapped by the guest (DAX)",
 	[OPTION_LIMITS] = "Threads and limits",
 	[OPTION_ISOLATION] = "Isolation",
 	[OPTION_MESSAGES] = "Messages and information",
@@ -53,6 +54,12 @@ static const struct option_choice levels[] = {
 	{"info", LOG_LEVEL_INFO},
 	{"debug", LOG_LEVEL_DEBUG},
 	{"trace", LOG_LEVEL_TRACE},
+	{0},
+};
+static const struct option_choice dax_policies[] = {
+	{"never", DAX_NEVER},
+	{"always", DAX_ALWAYS},
+	{"inode", DAX_INODE},
 	{0},
 };
 static const struct option_choice offers[] = {
@@ -267,6 +274,55 @@ const struct option_row option_rows[] = {
 		.def_text = "a quarter of the limit of descriptors, 65536 at most",
 		.help = "Descriptors kept open only to save opening files again; as many again on other "
 			"mounts beneath the share."},
+	[OPT_DAX_WINDOW] = {.name = "dax-window",
+		.value = "SIZE",
+		.kind = OPTION_SIZE,
+		.group = OPTION_DAX,
+		AT(dax.window),
+		.max = UINT64_C(1) << 40,
+		.def = "0",
+		.help = "Let the guest map files in a window of SIZE bytes, a power of two of 2M or more; 0: "
+			"off. Needs a front-end that maps shared memory. The guest can then write to every "
+			"file that it maps, and a mapped file that the host cuts may end the virtual "
+			"machine: "
+			"see docs/dax.md."},
+	[OPT_DAX] = {.name = "dax",
+		.value = "POLICY",
+		.kind = OPTION_CHOICE,
+		.group = OPTION_DAX,
+		AT(dax.policy),
+		.choices = dax_policies,
+		.def = "inode",
+		.help = "Which files the guest is told to map: those of 64 KiB and more that end with a page "
+			"(inode), all (always), or none (never: as without a window)."},
+	[OPT_DAX_MAX_MAPPINGS] = {.name = "dax-max-mappings",
+		.value = "N",
+		.kind = OPTION_NUMBER,
+		.group = OPTION_DAX,
+		AT(dax.max_mappings),
+		.max = 1 << 20,
+		.def = "0",
+		.help = "Use no more of the window than N mappings of 2 MiB fill, for front-ends that stand "
+			"only so many; 0: all of it."},
+	[OPT_DAX_TRUST_PEERS] = {.name = "dax-trust-peers",
+		.kind = OPTION_FLAG,
+		.group = OPTION_DAX,
+		AT(dax_trust_peers),
+		.def = "no",
+		.help = "Let several guests map one file, so that they see each other's stores at once. Each "
+			"of "
+			"them can then end the others by cutting it. Without this the first one maps it, and "
+			"it cannot be cut by others."},
+	[OPT_DAX_SHMEM_BIT] = {.name = "dax-shmem-bit",
+		.value = "N",
+		.kind = OPTION_NUMBER,
+		.group = OPTION_DAX,
+		AT(vhost.shmem_bit),
+		.min = 21,
+		.max = 22,
+		.def = "22",
+		.help = "Protocol feature by which the front-end knows shared memory: 22 is specified, 21 is "
+			"what some older ones use."},
 	[OPT_DAEMONIZE] = {.name = "daemonize",
 		.kind = OPTION_FLAG,
 		.group = OPTION_CONNECTION,

@@ -14,6 +14,7 @@
 enum option_kind {
 	OPTION_FLAG,	/* a bool */
 	OPTION_NUMBER,	/* an unsigned integer of 4 or 8 bytes, min .. max */
+	OPTION_SIZE,	/* the same in bytes, K, M or G may follow */
 	OPTION_SECONDS, /* a double >= 0 */
 	OPTION_CHOICE,	/* an enum, one of @choices */
 	OPTION_TEXT,	/* a const char *, min .. max bytes long */
@@ -28,6 +29,7 @@ enum option_group {
 	OPTION_CONNECTION,
 	OPTION_SHARE,
 	OPTION_CACHE,
+	OPTION_DAX,
 	OPTION_LIMITS,
 	OPTION_ISOLATION,
 	OPTION_MESSAGES,
@@ -86,11 +88,16 @@ enum option_id {
 	OPT_RLIMIT_NOFILE,
 	OPT_MAX_HANDLES,
 	OPT_MAX_CACHED_FDS,
+	OPT_DAX_WINDOW,
+	OPT_DAX,
+	OPT_DAX_MAX_MAPPINGS,
+	OPT_DAX_TRUST_PEERS,
+	OPT_DAX_SHMEM_BIT,
 	OPT_DAEMONIZE,
 	OPT_NAMED,
 };
 
-#define OPTION_ROWS_MAX 80
+#define OPTION_ROWS_MAX 96
 
 extern const struct option_row option_rows[];
 extern const unsigned int option_rows_count;

@@ -33,7 +33,8 @@ struct server {
 	unsigned int iov_max;
 	bool leads;
 	bool handles;	    /* is at a request */
-	bool waits;	    /* sleeps in a lock request */
+	bool waits;	    /* sleeps in a lock request, or until the front-end answers */
+	bool lock;	    /* for a lock, which may take for ever */
 	bool abandoned;	    /* its request is not to be answered */
 	unsigned int ndesc; /* of the ring, which its request takes */
 };
@@ -58,8 +59,9 @@ struct queue {
 	bool ends;
 	unsigned int threads, followers, inflight;
 	uint64_t begun, looked_at;	    /* requests; at queue_look() */
-	unsigned int waiters, waiting_desc; /* what they take of the ring */
-	uint32_t stop_base, stop_inflight;  /* the ring's when it was stopped */
+	unsigned int waiters, waiting_desc; /* what those of locks take of the ring */
+	unsigned int lock_waiters;
+	uint32_t stop_base, stop_inflight; /* the ring's when it was stopped */
 	struct server *servers;
 };
 
@@ -283,7 +285,8 @@ static int hand_over(struct server *s)
  */
 static bool too_many_waiters(const struct queue *q, unsigned int ndesc)
 {
-	return q->waiters >= MIN(WAITERS_MAX, MAX(q->size / 4, 1)) || q->waiting_desc + ndesc > q->size / 2;
+	return q->lock_waiters >= MIN(WAITERS_MAX, MAX(q->size / 4, 1)) ||
+	       q->waiting_desc + ndesc > q->size / 2;
 }
 
 /* q->lock held. */
@@ -293,7 +296,11 @@ static void end_wait(struct server *s)
 
 	s->waits = false;
 	q->waiters--;
-	q->waiting_desc -= s->ndesc;
+	if (s->lock) {
+		q->lock_waiters--;
+		q->waiting_desc -= s->ndesc;
+	}
+	s->lock = false;
 }
 
 /* q->lock held. */
@@ -305,13 +312,29 @@ static int begin_wait(struct server *s)
 		return -EINTR;
 	if (too_many_waiters(q, s->ndesc))
 		return -ENOLCK;
-	s->waits = true;
+	s->waits = s->lock = true;
 	q->waiters++;
+	q->lock_waiters++;
 	q->waiting_desc += s->ndesc;
 	if (hand_over(s)) {
 		end_wait(s);
 		return -ENOLCK;
 	}
+	if (!q->running)
+		pthread_cond_broadcast(&q->rest);
+	return 0;
+}
+
+/* q->lock held. The front-end answers some time, so there may be as many of them as come. */
+static int begin_peer(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (s->abandoned || q->ends)
+		return -EINTR;
+	s->waits = true;
+	q->waiters++;
+	hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
 	if (!q->running)
 		pthread_cond_broadcast(&q->rest);
 	return 0;
@@ -340,6 +363,8 @@ static int may_block(void *arg, enum op_block kind)
 		hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
 		return 0;
 	}
+	if (kind == OP_BLOCK_PEER)
+		return begin_peer(s);
 	return kind == OP_BLOCK_LOCK ? begin_wait(s) : await_run(s);
 }
 

@@ -19,6 +19,7 @@ struct serve {
 	struct serve_config cfg;
 	bool listening; /* else cfg.socket is a front-end */
 	struct segment segment;
+	struct dax *dax; /* NULL: no window */
 	struct fs *fs;
 	struct fuse_session *session;
 	struct vhost_device *device;
@@ -63,6 +64,8 @@ static void reset(void *arg)
 
 	for (unsigned int i = 0; i < s->nqueues; i++)
 		queue_abandon(s->queues[i]);
+	if (s->dax)
+		dax_forget(s->dax);
 	fuse_session_reset(s->session);
 }
 
@@ -80,7 +83,40 @@ static int make_segment(struct serve *s, struct err *err)
 
 	plan[SEGMENT_CONN] = fuse_session_plan();
 	fs_plan(&s->cfg.fs, plan);
+	plan[SEGMENT_DAX] = dax_plan(&s->cfg.dax);
 	return segment_create(&s->segment, plan, err);
+}
+
+static int vmm_map(void *arg, int fd, uint64_t file_off, uint64_t window_off, uint64_t len,
+	const _Atomic bool *cancelled)
+{
+	struct serve *s = arg;
+	struct vhost_shmem m = {.fd_offset = file_off, .shm_offset = window_off, .len = len};
+
+	return vhost_device_map(s->device, &m, fd, cancelled);
+}
+
+static int vmm_unmap(
+	void *arg, uint64_t file_off, uint64_t window_off, uint64_t len, const _Atomic bool *cancelled)
+{
+	struct serve *s = arg;
+	struct vhost_shmem m = {.fd_offset = file_off, .shm_offset = window_off, .len = len};
+
+	return vhost_device_unmap(s->device, &m, cancelled);
+}
+
+/* Requests reach the front-end only once it has made its device run, when s->device is there. */
+static int make_window(struct serve *s, struct err *err)
+{
+	int r;
+
+	if (!s->cfg.dax.window)
+		return 0;
+	s->cfg.dax.vmm = (struct dax_vmm){.arg = s, .map = vmm_map, .unmap = vmm_unmap};
+	r = dax_new(&s->cfg.dax, &s->segment, &s->dax, err);
+	if (!r)
+		s->cfg.fs.window = dax_window(s->dax);
+	return r;
 }
 
 static int make_queues(struct serve *s, struct err *err)
@@ -111,6 +147,8 @@ static int make_parts(struct serve *s, struct err *err)
 	r = guard_setup(err);
 	if (!r)
 		r = make_segment(s, err);
+	if (!r)
+		r = make_window(s, err);
 	if (!r)
 		r = fs_new(&s->cfg.fs, &s->segment, &s->fs, err);
 	if (!r)
@@ -155,6 +193,7 @@ void serve_free(struct serve *s)
 		fuse_session_free(s->session);
 	if (s->fs)
 		fs_free(s->fs);
+	dax_free(s->dax);
 	segment_close(&s->segment);
 	watch_free(s->watch);
 	free(s);

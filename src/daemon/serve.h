@@ -7,6 +7,7 @@
 #ifndef DAEMON_SERVE_H
 #define DAEMON_SERVE_H
 
+#include "dax/dax.h"
 #include "fs/fs.h"
 #include "fuse/session.h"
 #include "vhost/device.h"
@@ -14,9 +15,10 @@
 struct serve_config {
 	struct vhost_config vhost;
 	struct fuse_session_config fuse;
-	struct fs_config fs;
-	int socket;  /* listening, or already connected to a front-end; stays the caller's */
-	int signals; /* readable: end cleanly, and soon (a signalfd); stays the caller's */
+	struct fs_config fs;   /* without its window */
+	struct dax_config dax; /* without its front-end */
+	int socket;	       /* listening, or already connected to a front-end; stays the caller's */
+	int signals;	       /* readable: end cleanly, and soon (a signalfd); stays the caller's */
 	/* It takes too long: called by another thread ahead of _exit(). */
 	void (*overdue)(void *arg);
 	void *overdue_arg;

@@ -37,7 +37,7 @@ static int stat_fd(const struct fs *fs, int fd, struct op_entry *out)
 {
 	int r = fs_stat(fs, fd, "", AT_EMPTY_PATH, &out->st);
 
-	out->attr_flags = 0;
+	out->attr_flags = r ? 0 : fs_window_mark(fs, &out->st);
 	if (!r)
 		fs_number(fs, &out->st);
 	return r;
@@ -50,15 +50,16 @@ int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 	autoinode struct inode_use u = {0};
 	int r;
 
-	(void)c;
 	(void)mask;
 	if (h) {
 		r = stat_fd(fs, h->fd, out);
 		handle_put(fs->handles, h);
-		return r;
+	} else {
+		r = inode_use(fs->inodes, node, &u);
+		r = r ? r : stat_fd(fs, u.fd, out);
 	}
-	r = inode_use(fs->inodes, node, &u);
-	return r ? r : stat_fd(fs, u.fd, out);
+	out->node = node;
+	return r ? r : fs_window_seen(fs, c, out);
 }
 
 /* What SETATTR acts on: the inode, and the file opened on it if the request names one. */
@@ -236,11 +237,14 @@ int fs_op_setattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 		.idempotent = !(a->valid & (OP_SET_ATIME_NOW | OP_SET_MTIME_NOW)),
 		.node = {node},
 		.nodes = 1,
-		.unique = c->unique};
+		.unique = c->unique,
+		.ctx = c,
+		.change = {.off = a->size, .len = UINT64_MAX, .cuts = true}};
 	autoinode struct inode_use u = {0};
 	struct target t;
 	int r = inode_use(fs->inodes, node, &u);
 
+	e.change.fd = u.fd;
 	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)

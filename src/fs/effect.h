@@ -29,6 +29,10 @@ struct effect {
 	struct nodeid node[4];
 	unsigned int nodes;
 	uint64_t unique; /* the request's */
+	/* EFFECT_DATA: what the window must know of it (struct op_change), and who may wait for it. */
+	struct op_ctx *ctx;
+	struct op_change change;
+	int held; /* the bracket's own */
 };
 
 struct effect_state {

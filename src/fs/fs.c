@@ -93,9 +93,12 @@ static int init(struct fs *fs, const struct op_features *features)
 	return 0;
 }
 
-/* Locks and directories first: they hang on handles, and handles on inodes. */
+/* The window first: the guest sees files by it. Locks and directories then: they hang on handles, and handles
+ * on inodes. */
 static void destroy(struct fs *fs)
 {
+	if (fs->cfg.window)
+		fs->cfg.window->reset(fs->cfg.window->arg);
 	lock_drop_all(fs);
 	dir_forget_all(fs);
 	handle_release_all(fs->handles);
@@ -142,6 +145,8 @@ const struct fuse_ops fs_ops = {
 	.copy_file_range = fs_op_copy_file_range,
 	.ioctl = fs_op_ioctl,
 	.syncfs = fs_op_syncfs,
+	.setupmapping = fs_op_setupmapping,
+	.removemapping = fs_op_removemapping,
 	.opendir = fs_op_opendir,
 	.dir_lock = fs_op_dir_lock,
 	.dir_unlock = fs_op_dir_unlock,

@@ -29,6 +29,8 @@ struct fs_config {
 	bool xattr;
 	bool sync_on_syncfs; /* SYNCFS really syncs */
 	bool change_creds;   /* we are root (in some user namespace): act as the caller */
+	const struct op_window
+		*window; /* NULL: the guest maps nothing; the caller's, for the file system's life */
 	/* NULL: nothing is translated. The caller's, for the file system's life. */
 	const struct xattrmap *xattrmap;
 	const struct idmap *uids, *gids;

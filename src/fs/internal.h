@@ -9,6 +9,7 @@
  *   open.c    open, create, tmpfile ... release      io.c      what is done with open files
  *   dir.c     directories                            ioctl.c   file flags and projects
  *   xattr.c   extended attributes                    lock.c    record locks and flock
+ *   window.c  files that the guest maps
  *   inode.c, inode_fd.c  inode table                 handle.c  handle table
  *   inode_idle.c  descriptors that would pin host mounts
  *   lock_table.c  owners of record locks
@@ -48,6 +49,15 @@ int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct sta
 
 /* attr.c: the inode's number becomes the guest's. After inode_key_of(): the key has the host's. */
 void fs_number(const struct fs *fs, struct statx *st);
+
+/*
+ * window.c: OP_ATTR_DAX if the guest shall map the inode, else 0. By what fs_stat() says, ahead of
+ * fs_number(). fs_window_seen(): the guest is about to learn of its size; fs_window_sync(): what it stored
+ * there shall be in the file. Both may wait; 0 or -errno.
+ */
+uint32_t fs_window_mark(const struct fs *fs, const struct statx *st);
+int fs_window_seen(struct fs *fs, struct op_ctx *c, const struct op_entry *e);
+int fs_window_sync(struct fs *fs, struct op_ctx *c, struct nodeid node);
 
 /* namei.c: looks one component up and counts the lookup. @parent: inode and descriptor of the directory. */
 int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out);

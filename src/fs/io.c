@@ -141,7 +141,9 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 		.idempotent = !(rwf & RWF_APPEND),
 		.node = {node},
 		.nodes = 1,
-		.unique = c->unique};
+		.unique = c->unique,
+		.ctx = c,
+		.change = {.off = off, .len = iov_total(iov, n)}};
 	autofile struct file_use f = {0};
 	struct transfer t;
 	int r = transfer_begin(&t, iov, n, off);
@@ -178,6 +180,8 @@ int fs_op_fsync(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	autofile struct file_use f = {0};
 	int r = file_use(fs, node, fh, FILE_READ, &f);
 
+	if (!r)
+		r = fs_window_sync(fs, c, node);
 	return r ? r : sync_fd(c, f.fd, datasync);
 }
 
@@ -215,13 +219,16 @@ int fs_op_fallocate(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 		.idempotent = !(mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)),
 		.node = {node},
 		.nodes = 1,
-		.unique = c->unique};
+		.unique = c->unique,
+		.ctx = c,
+		.change = {.off = off, .len = len, .cuts = mode != FALLOC_FL_KEEP_SIZE}};
 	autofile struct file_use f = {0};
 	int r;
 
 	if (off > INT64_MAX || len > INT64_MAX || mode > INT_MAX)
 		return -EINVAL;
 	r = file_use(fs, node, fh, FILE_WRITE, &f);
+	e.change.fd = f.fd;
 	if (!r)
 		r = become_writer(fs, c);
 	if (!r)
@@ -276,7 +283,9 @@ ssize_t fs_op_copy_file_range(struct fs *fs, struct op_ctx *c, const struct op_c
 		.idempotent = copy->in.v != copy->out.v,
 		.node = {copy->out},
 		.nodes = 1,
-		.unique = c->unique};
+		.unique = c->unique,
+		.ctx = c,
+		.change = {.off = copy->out_off, .len = copy->len}};
 	autofile struct file_use in = {0};
 	autofile struct file_use out = {0};
 	int r;
@@ -284,6 +293,8 @@ ssize_t fs_op_copy_file_range(struct fs *fs, struct op_ctx *c, const struct op_c
 	if (copy->in_off > INT64_MAX || copy->out_off > INT64_MAX)
 		return -EINVAL;
 	r = file_use(fs, copy->in, copy->in_fh, FILE_READ, &in);
+	if (!r)
+		r = fs_window_sync(fs, c, copy->in);
 	if (!r)
 		r = file_use(fs, copy->out, copy->out_fh, FILE_WRITE, &out);
 	if (!r)

@@ -85,7 +85,7 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
 		return r;
 	inode_expect_known(parent->inode, !r);
 	key = inode_key_of(&out->st);
-	out->attr_flags = attr_flags(fs, &parent->inode->key, &key);
+	out->attr_flags = attr_flags(fs, &parent->inode->key, &key) | fs_window_mark(fs, &out->st);
 	if (key.mnt_id != parent->inode->key.mnt_id)
 		inode_crossed(fs->inodes, out->node, parent->inode, name);
 	fs_number(fs, &out->st);
@@ -106,8 +106,14 @@ int fs_op_lookup(
 	autoinode struct inode_use dir = {0};
 	int r = enter(fs, parent, name, &dir);
 
-	(void)c;
-	return r ? r : fs_lookup_at(fs, &dir, name, out);
+	if (!r)
+		r = fs_lookup_at(fs, &dir, name, out);
+	if (r)
+		return r;
+	r = fs_window_seen(fs, c, out);
+	if (r)
+		inode_forget(fs->inodes, out->node, 1);
+	return r;
 }
 
 void fs_op_forget(struct fs *fs, struct nodeid node, uint64_t nlookup)

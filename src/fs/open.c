@@ -22,7 +22,7 @@
 /* A file on the way to a handle. */
 struct opening {
 	struct fs *fs;
-	const struct op_ctx *c;
+	struct op_ctx *c;
 	uint32_t guest; /* flags as the guest wants them */
 	int host;	/* as the host gets them */
 	struct op_fh *fh;
@@ -44,8 +44,7 @@ static int host_flags(const struct fs *fs, uint32_t guest)
 }
 
 /* 0, or why the guest's flags will not do. */
-static int opening_begin(
-	struct opening *o, struct fs *fs, const struct op_ctx *c, uint32_t guest, struct op_fh *fh)
+static int opening_begin(struct opening *o, struct fs *fs, struct op_ctx *c, uint32_t guest, struct op_fh *fh)
 {
 	uint32_t mode = guest & O_ACCMODE;
 
@@ -85,7 +84,12 @@ static int reopen(struct opening *o, const struct inode_use *u)
 /* O_TRUNC is the only change that opening makes. */
 static int reopen_bracketed(struct opening *o, const struct inode_use *u)
 {
-	struct effect e = {.kind = EFFECT_DATA, .idempotent = true, .nodes = 1, .unique = o->c->unique};
+	struct effect e = {.kind = EFFECT_DATA,
+		.idempotent = true,
+		.nodes = 1,
+		.unique = o->c->unique,
+		.ctx = o->c,
+		.change = {.len = UINT64_MAX, .cuts = true, .fd = u->fd}};
 	int r;
 
 	if (!(o->guest & O_TRUNC))
@@ -213,7 +217,7 @@ static int learn_fd(struct fs *fs, int fd, struct op_entry *out)
 	if (path_fd < 0)
 		return -errno;
 	key = inode_key_of(&out->st);
-	out->attr_flags = 0;
+	out->attr_flags = fs_window_mark(fs, &out->st);
 	fs_number(fs, &out->st);
 	r = inode_learn(fs->inodes, &key, path_fd, &out->node);
 	return MIN(r, 0);
@@ -345,6 +349,8 @@ int fs_op_flush(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	if (!fh.v && fs->features.zero_message_open)
 		return 0;
 	r = file_use(fs, node, fh, FILE_READ, &f);
+	if (!r)
+		r = fs_window_sync(fs, c, node);
 	if (r)
 		return r;
 	lock_flush(fs, node, lock_owner);
@@ -356,8 +362,8 @@ int fs_op_flush(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 int fs_op_release(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, bool flock_too,
 	uint64_t lock_owner)
 {
-	(void)c;
 	(void)lock_owner;
+	fs_window_sync(fs, c, node);
 	if (flock_too) {
 		autofile struct file_use f = {0};
 

@@ -34,6 +34,8 @@ FS_OP(lseek);
 FS_OP(copy_file_range);
 FS_OP(ioctl);
 FS_OP(syncfs);
+FS_OP(setupmapping);
+FS_OP(removemapping);
 FS_OP(opendir);
 FS_OP(dir_lock);
 FS_OP(dir_unlock);

@@ -93,6 +93,11 @@ static bool cache_always(config *c)
 	return c->cache == FUSE_CACHE_ALWAYS;
 }
 
+static bool dax(config *c)
+{
+	return c->dax_align != 0;
+}
+
 #define NO_FEATURE    SIZE_MAX
 #define FEATURE(name) offsetof(struct op_features, name)
 
@@ -120,6 +125,8 @@ static const struct flag {
 	{"MAX_PAGES", FUSE_MAX_PAGES, always, 0, NO_FEATURE},
 	{"CACHE_SYMLINKS", FUSE_CACHE_SYMLINKS, cache_always, 0, NO_FEATURE},
 	{"NO_OPENDIR_SUPPORT", FUSE_NO_OPENDIR_SUPPORT, zero_message_open, FUSE_NO_OPEN_SUPPORT, NO_FEATURE},
+	{"MAP_ALIGNMENT", FUSE_MAP_ALIGNMENT, dax, 0, FEATURE(dax)},
+	{"HAS_INODE_DAX", FUSE_HAS_INODE_DAX, dax, FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT, NO_FEATURE},
 	{"SUBMOUNTS", FUSE_SUBMOUNTS, submounts, 0, FEATURE(submounts)},
 	{"HANDLE_KILLPRIV_V2", FUSE_HANDLE_KILLPRIV_V2, killpriv_v2, 0, FEATURE(killpriv_v2)},
 	{"SETXATTR_EXT", FUSE_SETXATTR_EXT, always, 0, NO_FEATURE},
@@ -250,6 +257,8 @@ static ssize_t answer(struct fuse_req *rq, const struct fuse_init_in *in)
 
 	if (conn->flags & FUSE_MAX_PAGES)
 		out.max_pages = (uint16_t)((max_write + GUEST_PAGE - 1) / GUEST_PAGE);
+	if (conn->flags & FUSE_MAP_ALIGNMENT)
+		out.map_alignment = rq->s->cfg.dax_align;
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }
 

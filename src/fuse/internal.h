@@ -61,6 +61,7 @@ struct fuse_worker {
 	struct op_ctx ctx;
 	bool waited;	  /* may_block() was called for this request's lock, and agreed */
 	bool handed_over; /* may_block() was called for this request's I/O */
+	bool gone;	  /* nobody is there any more to be answered: guest memory is not touched */
 	struct buffer args, scratch;
 
 	_Atomic bool busy; /* handles a request that others may run beside */
@@ -103,6 +104,7 @@ fuse_handler fuse_do_open, fuse_do_create, fuse_do_tmpfile, fuse_do_read, fuse_d
 	fuse_do_copy_file_range_64, fuse_do_ioctl, fuse_do_syncfs;
 fuse_handler fuse_do_opendir, fuse_do_readdir, fuse_do_readdirplus, fuse_do_releasedir, fuse_do_fsyncdir;
 fuse_handler fuse_do_setxattr, fuse_do_getxattr, fuse_do_listxattr, fuse_do_removexattr;
+fuse_handler fuse_do_setupmapping, fuse_do_removemapping;
 fuse_handler fuse_do_getlk, fuse_do_setlk, fuse_do_setlkw;
 
 static inline struct nodeid req_node(const struct fuse_req *rq)

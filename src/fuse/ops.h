@@ -34,6 +34,9 @@ struct op_fh {
 enum op_block {
 	OP_BLOCK_IO,   /* the disk, or something else that ends by itself */
 	OP_BLOCK_LOCK, /* another lock's holder, perhaps for ever */
+	OP_BLOCK_PEER, /* the front-end's answer, which it may only give once the request's queue has stopped:
+			* no guest memory is touched until OP_BLOCK_PEER_DONE. -EINTR: don't begin. */
+	OP_BLOCK_PEER_DONE, /* after each OP_BLOCK_PEER that was granted. -ECANCELED, as below */
 	/* No op says this: a request that waited for a lock has its answer. The thread may have to wait until
 	 * its queue runs again. -ECANCELED: nobody is there any more to be answered. */
 	OP_BLOCK_ANSWER,
@@ -49,7 +52,7 @@ struct op_ctx {
 	/*
 	 * An op calls this ahead of a system call that may sleep long, once: the queue goes to another thread
 	 * meanwhile. 0: go ahead. OP_BLOCK_LOCK only: -ENOLCK if too many wait already, -EINTR if the request
-	 * was cancelled. NULL: nothing to do.
+	 * was cancelled. OP_BLOCK_PEER and _PEER_DONE may come in several pairs. NULL: nothing to do.
 	 */
 	int (*may_block)(struct op_ctx *ctx, enum op_block kind);
 
@@ -69,6 +72,7 @@ struct op_features {
 	bool flock_locks;  /* FLOCK_LOCKS */
 	bool security_ctx; /* creating requests bring security labels (SECURITY_CTX) */
 	bool zero_message_open; /* the guest sends no OPEN */
+	bool dax;		/* the guest has a window, and may map files there (MAP_ALIGNMENT) */
 };
 
 #define OP_ATTR_SUBMOUNT 1u /* FUSE_ATTR_SUBMOUNT: a directory on which the host has mounted something */
@@ -151,6 +155,45 @@ struct op_copy {
 	uint64_t len;
 };
 
+/* SETUPMAPPING: [@file_off, + @len) of a file shall be seen at @window_off. Nothing of it was checked. */
+struct op_mapping {
+	uint64_t file_off, len, window_off;
+	bool write;
+};
+
+/* A change of a file's contents in [@off, + @len). @cuts: it may get shorter, from @off on, and the guest
+ * touches nothing of the file meanwhile. @fd: of the file, may be O_PATH. */
+struct op_change {
+	struct nodeid node;
+	uint64_t off, len;
+	bool cuts;
+	int fd;
+};
+
+/*
+ * The window through which a guest sees files (src/dax), as a file system uses it. Any thread; each returns
+ * 0 or -errno as the guest shall see it, -ECANCELED if nobody is there any more to be answered.
+ */
+struct op_window {
+	void *arg;
+	/* Whether the guest shall map this inode (FUSE_ATTR_DAX); ids and number are the host's. */
+	bool (*marks)(void *arg, const struct statx *st);
+	/* @fd: the file opened to read and write; stays the caller's. A range that is mapped already is made
+	 * free. */
+	int (*map)(void *arg, struct op_ctx *c, struct nodeid node, const struct op_mapping *m, int fd);
+	int (*unmap)(void *arg, struct op_ctx *c, uint64_t window_off, uint64_t len);
+	/* Around a change. 0, 1 (the window waits for change_end(), which gets it as @held), or -errno: then
+	 * the change must not be made. */
+	int (*change_begin)(void *arg, struct op_ctx *c, const struct op_change *change);
+	int (*change_end)(void *arg, struct op_ctx *c, const struct op_change *change, int held);
+	/* What the guest stored shall be in the host's file. */
+	int (*sync)(void *arg, struct op_ctx *c, struct nodeid node);
+	/* The guest is about to learn that the file has @size bytes. */
+	int (*seen)(void *arg, struct op_ctx *c, struct nodeid node, uint64_t size);
+	/* The session ends: nothing is mapped any more. No other call runs meanwhile. */
+	void (*reset)(void *arg);
+};
+
 #define OP_WRITE_KILL_SUIDGID	  1u /* FUSE_WRITE_KILL_SUIDGID */
 #define OP_OPEN_KILL_SUIDGID	  1u /* FUSE_OPEN_KILL_SUIDGID */
 #define OP_SETXATTR_ACL_KILL_SGID 1u
@@ -219,6 +262,10 @@ struct fuse_ops {
 	int (*ioctl)(
 		struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, struct op_ioctl *io);
 	int (*syncfs)(struct fs *fs, struct op_ctx *c, struct nodeid node);
+
+	/* The window (fs/window.c). */
+	int (*setupmapping)(struct fs *fs, struct op_ctx *c, struct nodeid node, const struct op_mapping *m);
+	int (*removemapping)(struct fs *fs, struct op_ctx *c, uint64_t window_off, uint64_t len);
 
 	/* Directories (fs/dir.c). */
 	int (*opendir)(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t flags, struct op_fh *fh);

@@ -11,7 +11,7 @@
 
 ssize_t reply_bytes(struct fuse_req *rq, size_t off, const void *p, size_t len)
 {
-	if (!arith_within(off, len, rq->room))
+	if (!arith_within(off, len, rq->room) || rq->w->gone)
 		return -EINVAL;
 	iov_write(rq->chain->out, rq->chain->nout, sizeof(struct fuse_out_header) + off, p, len);
 	return (ssize_t)len;

@@ -79,6 +79,8 @@ static const struct opcode opcodes[FUSE_OPCODES] = {
 	[FUSE_NOTIFY_REPLY] = {NULL, 0, 0, OPC_NO_REPLY},
 	[FUSE_BATCH_FORGET] = {fuse_do_batch_forget, IN(fuse_batch_forget_in), 0, OPC_NO_REPLY},
 	[FUSE_FALLOCATE] = {fuse_do_fallocate, IN(fuse_fallocate_in), 0, OPC_CHANGES},
+	[FUSE_SETUPMAPPING] = {fuse_do_setupmapping, IN(fuse_setupmapping_in), 0, 0},
+	[FUSE_REMOVEMAPPING] = {fuse_do_removemapping, IN(fuse_removemapping_in), 0, 0},
 	[FUSE_READDIRPLUS] = {fuse_do_readdirplus, IN(fuse_read_in), 0, 0},
 	[FUSE_RENAME2] = {fuse_do_rename2, IN(fuse_rename2_in), 0, OPC_CHANGES},
 	[FUSE_LSEEK] = {fuse_do_lseek, IN(fuse_lseek_in), OUT(fuse_lseek_out), 0},
@@ -149,6 +151,7 @@ static int may_block(struct op_ctx *ctx, enum op_block kind)
 		return 0;
 	w->handed_over = true;
 	r = w->may_block(w->arg, kind);
+	w->gone |= kind == OP_BLOCK_PEER_DONE && r;
 	w->waited |= kind == OP_BLOCK_LOCK && !r;
 	return r;
 }
@@ -235,7 +238,7 @@ ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 	const struct opcode *op;
 	ssize_t r;
 
-	w->waited = false;
+	w->waited = w->gone = false;
 	if (iov_read(chain->in, chain->nin, 0, &rq.h, sizeof(rq.h)) < sizeof(rq.h))
 		return -EPROTO;
 	find_reply_room(&rq);
@@ -246,7 +249,7 @@ ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 	if (log_enabled(LOG_LEVEL_TRACE))
 		log_write(LOG_LEVEL_TRACE, "fuse: unique %lu opcode %u node %#lx: %zd",
 			(unsigned long)rq.h.unique, rq.h.opcode, (unsigned long)rq.h.nodeid, r);
-	if (w->waited && w->may_block(w->arg, OP_BLOCK_ANSWER))
+	if (w->gone || (w->waited && w->may_block(w->arg, OP_BLOCK_ANSWER)))
 		return 0;
 	return rq.can_reply && !(op->flags & OPC_NO_REPLY) ? put_header(&rq, r) : 0;
 }

@@ -38,6 +38,8 @@ struct fuse_session_config {
 	bool killpriv_v2;				  /* HANDLE_KILLPRIV_V2 */
 	bool readonly;					  /* every changing request answers EROFS */
 	bool zero_message_open;				  /* design decision 4 */
+	uint8_t dax_align; /* offer MAP_ALIGNMENT: logarithm of what the window's ranges are aligned to; 0: no
+			      window */
 	uint32_t max_write; /* bytes, default 1 MiB; MAX_PAGES follows from it */
 };
 

@@ -359,6 +359,25 @@ struct fuse_fsync_in {
 };
 FUSE_WIRE(fuse_fsync_in, 16);
 
+#define FUSE_SETUPMAPPING_WRITE (1ULL << 0)
+#define FUSE_SETUPMAPPING_READ	(1ULL << 1)
+
+struct fuse_setupmapping_in {
+	uint64_t fh; /* Linux says none: -1 */
+	uint64_t foffset, len, flags;
+	uint64_t moffset; /* in the window */
+};
+
+#define FUSE_REMOVEMAPPING_MAX 256
+
+struct fuse_removemapping_in {
+	uint32_t count; /* struct fuse_removemapping_one follow */
+};
+
+struct fuse_removemapping_one {
+	uint64_t moffset, len;
+};
+
 /* Without SETXATTR_EXT only the first half. */
 #define FUSE_COMPAT_SETXATTR_IN_SIZE 8
 struct fuse_setxattr_in {

@@ -11,6 +11,20 @@
 	(WIRE_P_MQ | WIRE_P_LOG_SHMFD | WIRE_P_REPLY_ACK | WIRE_P_BACKEND_REQ | WIRE_P_BACKEND_SEND_FD | \
 		WIRE_P_CONFIGURE_MEM_SLOTS | WIRE_P_RESET_DEVICE | WIRE_P_STATUS)
 
+/*
+ * With shared memory no memory slots are offered: each mapping would take one of QEMU's, which aborts when
+ * they run out, and when a device is reset that still has some.
+ */
+static uint64_t protocol_of(const struct vhost_config *cfg)
+{
+	uint64_t protocol = PROTOCOL | (cfg->tag[0] ? WIRE_P_CONFIG : 0);
+
+	for (unsigned int i = 0; i < VHOST_MAX_SHMEM; i++)
+		if (cfg->shmem[i])
+			protocol = (protocol | WIRE_P_SHMEM) & ~WIRE_P_CONFIGURE_MEM_SLOTS;
+	return protocol;
+}
+
 struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const struct vhost_ops *ops, void *arg)
 {
 	struct vhost_device *d;
@@ -30,9 +44,9 @@ struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const stru
 	d->arg = arg;
 	d->queues = 1 + cfg->request_queues;
 	d->offered = FEATURES | (cfg->packed ? WIRE_F_RING_PACKED : 0);
-	d->offered_protocol = PROTOCOL | (cfg->tag[0] ? WIRE_P_CONFIG : 0);
+	d->offered_protocol = protocol_of(cfg);
 	d->fd = -1;
-	d->backend_req = -1;
+	channel_init(&d->channel);
 	rings_init(d);
 	return d;
 }
@@ -42,6 +56,7 @@ void vhost_device_free(struct vhost_device *d)
 	if (!d)
 		return;
 	vhost_device_disconnect(d);
+	channel_destroy(&d->channel);
 	mem_unref(d->no_memory);
 	free(d);
 }
@@ -59,12 +74,11 @@ void vhost_device_disconnect(struct vhost_device *d)
 {
 	if (d->fd < 0)
 		return;
+	channel_set(&d->channel, -1); /* first: a ring may wait for one who waits for an answer there */
 	rings_close(d);
 	d->ops->reset(d->arg);
 	message_clear(&d->in);
 	memory_close(d);
-	cleanup_fd(&d->backend_req);
-	d->backend_req = -1;
 	cleanup_fd(&d->fd);
 	d->fd = -1;
 }
@@ -91,4 +105,36 @@ int vhost_device_serve(struct vhost_device *d, struct err *err)
 		r = r ? r : 1;
 	}
 	return r == -ECONNRESET || r == -EPIPE ? 0 : r;
+}
+
+bool vhost_device_has_shmem(const struct vhost_device *d)
+{
+	const uint64_t needs = WIRE_P_SHMEM | WIRE_P_BACKEND_REQ | WIRE_P_REPLY_ACK;
+
+	return (atomic_load(&d->protocol) & needs) == needs && atomic_load(&d->channel.fd) >= 0;
+}
+
+static int shmem(struct vhost_device *d, enum wire_backend_request request, const struct vhost_shmem *m,
+	int fd, const _Atomic bool *cancelled)
+{
+	struct wire_shmem wire = {.shmid = m->shmid,
+		.fd_offset = m->fd_offset,
+		.shm_offset = m->shm_offset,
+		.len = m->len,
+		.flags = WIRE_SHMEM_RW};
+
+	if (!vhost_device_has_shmem(d))
+		return -ENODEV;
+	return channel_shmem(&d->channel, request, &wire, fd, cancelled);
+}
+
+int vhost_device_map(
+	struct vhost_device *d, const struct vhost_shmem *m, int fd, const _Atomic bool *cancelled)
+{
+	return shmem(d, WIRE_BACKEND_SHMEM_MAP, m, fd, cancelled);
+}
+
+int vhost_device_unmap(struct vhost_device *d, const struct vhost_shmem *m, const _Atomic bool *cancelled)
+{
+	return shmem(d, WIRE_BACKEND_SHMEM_UNMAP, m, -1, cancelled);
 }

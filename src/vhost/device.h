@@ -13,6 +13,7 @@
 
 #define VHOST_TAG_MAX	 36
 #define VHOST_MAX_QUEUES 65 /* the high-priority queue and 64 request queues */
+#define VHOST_MAX_SHMEM	 2  /* shared memory regions */
 
 /* What a queue needs to run. Descriptors stay the device's; valid until vq_stop() returns. */
 struct vhost_vq {
@@ -45,6 +46,18 @@ struct vhost_config {
 	char tag[VHOST_TAG_MAX + 1]; /* empty: the front-end has it; CONFIG is offered only with one */
 	unsigned int request_queues;
 	bool packed; /* offer VIRTIO_F_RING_PACKED */
+	/*
+	 * Sizes of shared memory regions by their id, 0: none. QEMU wants the sum to be a power of two, and
+	 * knows no mapping that is only read.
+	 */
+	uint64_t shmem[VHOST_MAX_SHMEM];
+	uint32_t shmem_bit; /* protocol feature by which front-ends know SHMEM; 0: the specification's, 22 */
+};
+
+/* A piece of a file that the guest sees in a shared memory region. */
+struct vhost_shmem {
+	uint8_t shmid;
+	uint64_t fd_offset, shm_offset, len;
 };
 
 struct vhost_device;
@@ -71,5 +84,17 @@ int vhost_device_serve(struct vhost_device *d, struct err *err);
 /* Memory of the connection was found gone (mem_vanished()): the caller disconnects. False if not connected.
  */
 bool vhost_device_vanished(const struct vhost_device *d);
+
+/*
+ * Any thread but the control thread, which must go on serving meanwhile. vhost_device_has_shmem(): the
+ * front-end can be asked. Mapping and unmapping return when the guest sees it done. A range must be free
+ * when it is mapped; unmapping names one mapping as it was made. @fd stays the caller's; @cancelled may be
+ * NULL. 0, -EREMOTEIO (the front-end refused), -ENODEV (it cannot be asked), -ETIMEDOUT, -EINTR; after the
+ * last two the mapping is not there, or will be undone ahead of the next request.
+ */
+bool vhost_device_has_shmem(const struct vhost_device *d);
+int vhost_device_map(
+	struct vhost_device *d, const struct vhost_shmem *m, int fd, const _Atomic bool *cancelled);
+int vhost_device_unmap(struct vhost_device *d, const struct vhost_shmem *m, const _Atomic bool *cancelled);
 
 #endif

@@ -6,9 +6,11 @@
 #ifndef VHOST_INTERNAL_H
 #define VHOST_INTERNAL_H
 
+#include "vhost/channel.h"
 #include "vhost/device.h"
 #include "vhost/message.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* What a front-end has said of one ring. It runs when all that it needs has been said. */
@@ -43,9 +45,9 @@ struct vhost_device {
 	int fd; /* -1: none */
 	struct message in;
 	uint64_t features;
-	uint64_t protocol;
+	_Atomic uint64_t protocol; /* changed by the control thread */
 	uint8_t status;
-	int backend_req; /* where our own requests go; a socket, or User-Mode Linux's pipe; -1: none */
+	struct channel channel; /* where our own requests go; a socket, or User-Mode Linux's pipe */
 	struct mem_map *mem;
 	struct mem_log *log; /* NULL: none given */
 	struct vhost_ring ring[VHOST_MAX_QUEUES];
@@ -54,7 +56,7 @@ struct vhost_device {
 /* The payload of a reply that is not just an acknowledgement. */
 struct reply {
 	uint32_t size;
-	uint8_t payload[sizeof(struct wire_config) + WIRE_CONFIG_MAX];
+	uint8_t payload[MESSAGE_REPLY_MAX];
 };
 
 static inline void reply_set(struct reply *reply, const void *payload, size_t size)
@@ -109,6 +111,7 @@ HANDLER(handle_get_protocol_features);
 HANDLER(handle_set_protocol_features);
 HANDLER(handle_get_queue_num);
 HANDLER(handle_set_backend_req_fd);
+HANDLER(handle_get_shmem_config);
 HANDLER(handle_get_config);
 HANDLER(handle_set_config);
 HANDLER(handle_reset_device);

@@ -26,6 +26,8 @@ static void use_map(struct vhost_device *d, struct mem_map *map)
 	struct mem_map *old = d->mem;
 
 	d->mem = map;
+	channel_memory_told(
+		&d->channel); /* first: a ring that has to stop may wait for one who waits for this */
 	rings_settle(d);
 	mem_unref(old);
 }

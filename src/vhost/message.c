@@ -140,7 +140,7 @@ static int await_room(int sock, int64_t deadline, struct err *err)
 int message_reply(int sock, uint32_t request, const void *payload, uint32_t size, struct err *err)
 {
 	struct wire_header head = {.request = request, .flags = WIRE_VERSION | WIRE_REPLY, .size = size};
-	uint8_t buf[sizeof(head) + WIRE_CONFIG_MAX + sizeof(struct wire_config)];
+	uint8_t buf[sizeof(head) + MESSAGE_REPLY_MAX];
 	int64_t deadline = now_ms() + REPLY_WAIT_MS;
 	size_t len = sizeof(head) + size;
 

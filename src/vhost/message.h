@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #define MESSAGE_PAYLOAD_MAX 4096
+#define MESSAGE_REPLY_MAX   sizeof(struct wire_shmem_config) /* the longest of our replies */
 /* The specification's front-ends send up to 8, those of the rust-vmm family up to 32 memory regions at once.
  */
 #define MESSAGE_FDS_MAX 32

@@ -76,6 +76,7 @@ static const struct message_kind kinds[WIRE_REQUESTS] = {
 	MSG(REM_MEM_REG)           SIZE(REGION, REGION),   FD(0, 1), NEEDS(CONFIGURE_MEM_SLOTS), DO(rem_mem_reg),
 	MSG(SET_STATUS)            SIZE(U64, U64),              NEEDS(STATUS), DO(set_status),
 	MSG(GET_STATUS)            SIZE(0, 0),             OWN, NEEDS(STATUS), DO(get_status),
+	MSG(GET_SHMEM_CONFIG)      SIZE(0, 0),             OWN, NEEDS(SHMEM), DO(get_shmem_config),
 };
 /* clang-format on */
 

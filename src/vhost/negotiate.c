@@ -2,10 +2,10 @@
 /* Handlers of the device as a whole: features, queue number, configuration space, status and reset. */
 #include "vhost/internal.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
 
 #include <endian.h>
+#include <errno.h>
 
 HANDLER(handle_nothing)
 {
@@ -39,22 +39,32 @@ HANDLER(handle_set_features)
 	return 0;
 }
 
+/* Front-ends that follow an early draft know SHMEM by another bit. */
+static uint64_t to_front_end(const struct vhost_device *d, uint64_t protocol)
+{
+	if (!(protocol & WIRE_P_SHMEM) || !d->cfg.shmem_bit)
+		return protocol;
+	return (protocol & ~WIRE_P_SHMEM) | WIRE_BIT(d->cfg.shmem_bit);
+}
+
 HANDLER(handle_get_protocol_features)
 {
 	(void)m, (void)err;
-	reply_u64(reply, d->offered_protocol);
+	reply_u64(reply, to_front_end(d, d->offered_protocol));
 	return 0;
 }
 
 HANDLER(handle_set_protocol_features)
 {
 	uint64_t features = message_u64(m);
+	uint64_t offered = to_front_end(d, d->offered_protocol);
+	uint64_t shmem = offered & ~d->offered_protocol; /* its other bit, if it has one */
 
 	(void)reply;
-	if (features & ~d->offered_protocol)
+	if (features & ~offered)
 		return err_set(err, EINVAL, "protocol features 0x%llx were not offered",
-			(unsigned long long)(features & ~d->offered_protocol));
-	d->protocol = features;
+			(unsigned long long)(features & ~offered));
+	atomic_store(&d->protocol, features & shmem ? (features & ~shmem) | WIRE_P_SHMEM : features);
 	return 0;
 }
 
@@ -68,8 +78,20 @@ HANDLER(handle_get_queue_num)
 HANDLER(handle_set_backend_req_fd)
 {
 	(void)reply, (void)err;
-	cleanup_fd(&d->backend_req);
-	d->backend_req = message_take_fd(m, 0);
+	channel_set(&d->channel, message_take_fd(m, 0));
+	return 0;
+}
+
+HANDLER(handle_get_shmem_config)
+{
+	struct wire_shmem_config c = {0};
+
+	(void)m, (void)err;
+	for (unsigned int i = 0; i < VHOST_MAX_SHMEM; i++) {
+		c.size[i] = d->cfg.shmem[i];
+		c.count += c.size[i] != 0;
+	}
+	reply_set(reply, &c, sizeof(c));
 	return 0;
 }
 

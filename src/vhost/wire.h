@@ -35,6 +35,7 @@
 #define WIRE_P_RESET_DEVICE	   WIRE_BIT(13)
 #define WIRE_P_CONFIGURE_MEM_SLOTS WIRE_BIT(15)
 #define WIRE_P_STATUS		   WIRE_BIT(16)
+#define WIRE_P_SHMEM		   WIRE_BIT(22) /* the specification's; some front-ends use another bit */
 
 enum wire_request {
 	WIRE_GET_FEATURES = 1,
@@ -64,7 +65,14 @@ enum wire_request {
 	WIRE_REM_MEM_REG = 38,
 	WIRE_SET_STATUS = 39,
 	WIRE_GET_STATUS = 40,
+	WIRE_GET_SHMEM_CONFIG = 44,
 	WIRE_REQUESTS /* one more than the highest */
+};
+
+/* Our own requests, on the back-end's channel. */
+enum wire_backend_request {
+	WIRE_BACKEND_SHMEM_MAP = 9, /* with a descriptor */
+	WIRE_BACKEND_SHMEM_UNMAP = 10,
 };
 
 struct wire_header {
@@ -123,6 +131,26 @@ struct wire_config {
 	/* size bytes follow */
 };
 
+#define WIRE_SHMEM_MAX 256
+
+/* Shared memory regions: the index is the id, those of size 0 are none. */
+struct wire_shmem_config {
+	uint32_t count; /* of regions that are some */
+	uint32_t padding;
+	uint64_t size[WIRE_SHMEM_MAX];
+};
+
+#define WIRE_SHMEM_RW 1u
+
+struct wire_shmem {
+	uint8_t shmid;
+	uint8_t padding[7];
+	uint64_t fd_offset;
+	uint64_t shm_offset;
+	uint64_t len;
+	uint64_t flags;
+};
+
 /* The virtio-fs configuration space (virtio 1.2, 5.11.4), little-endian. */
 struct wire_fs_config {
 	char tag[36];
@@ -138,6 +166,8 @@ _Static_assert(sizeof(struct wire_regions) == 8, "memory table");
 _Static_assert(sizeof(struct wire_one_region) == 40, "single region");
 _Static_assert(sizeof(struct wire_log) == 16, "log");
 _Static_assert(sizeof(struct wire_config) == 12, "config");
+_Static_assert(sizeof(struct wire_shmem_config) == 2056, "shared memory regions");
+_Static_assert(sizeof(struct wire_shmem) == 40, "shared memory mapping");
 _Static_assert(sizeof(struct wire_fs_config) == 44, "configuration space");
 
 #endif
