@@ -122,6 +122,8 @@ void guard_touch(const struct iovec *iov, unsigned int n)
 	for (unsigned int i = 0; i < n; i++) {
 		const volatile char *p = iov[i].iov_base;
 
+		if (!find((uintptr_t)p))
+			continue;
 		for (size_t at = 0; at < iov[i].iov_len; at += page - ((uintptr_t)(p + at) & (page - 1)))
 			(void)p[at];
 	}

@@ -34,7 +34,8 @@ void guard_drop(int guard);
 /* Whether an access found something of it gone. */
 bool guard_hit(int guard);
 
-/* Reads a byte of each page that the vector touches: what is gone is noticed. */
+/* Reads a byte of each page that the vector touches: what is gone is noticed. Pieces that do not begin in a
+ * guarded mapping are left alone. */
 void guard_touch(const struct iovec *iov, unsigned int n);
 
 #endif

@@ -169,7 +169,8 @@ static int serve(struct daemon *d, struct err *err)
 	r = serve_new(&cfg, &s, err);
 	if (r)
 		return r;
-	r = sandbox_lock(&d->opt.sandbox, err);
+	d->opt.sandbox.file_handles = serve_uses_handles(s);
+	r = sandbox_lock(&d->opt.sandbox, &d->root, err);
 	if (!r) {
 		tell(d, OUTSIDE_READY);
 		if (d->root.parent >= 0)

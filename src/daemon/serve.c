@@ -179,6 +179,11 @@ int serve_new(const struct serve_config *cfg, struct serve **out, struct err *er
 	return 0;
 }
 
+bool serve_uses_handles(const struct serve *s)
+{
+	return fs_uses_handles(s->fs);
+}
+
 void serve_free(struct serve *s)
 {
 	if (!s)

@@ -33,6 +33,8 @@ struct serve;
 int serve_new(const struct serve_config *cfg, struct serve **out, struct err *err);
 /* Serves until @signals is readable or (exit_on_disconnect) the front-end went. 0 or -errno with @err. */
 int serve_run(struct serve *s, struct err *err);
+/* Inodes may be opened by file handle. */
+bool serve_uses_handles(const struct serve *s);
 void serve_free(struct serve *s);
 
 #endif

@@ -87,6 +87,11 @@ void fs_count(struct fs *fs, struct fs_counts *out)
 	out->lock_owners = lock_table_count(fs->locks);
 }
 
+bool fs_uses_handles(const struct fs *fs)
+{
+	return inode_uses_handles(fs->inodes);
+}
+
 static int init(struct fs *fs, const struct op_features *features)
 {
 	fs->features = *features;

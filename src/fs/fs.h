@@ -54,6 +54,8 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
  * two hold the same, -ENOMEM. Features come again by fs_ops.init().
  */
 int fs_keep_fds(struct fs *fs, struct fdmap *map);
+/* Inodes may be opened by file handle; false: for certain none ever will be. */
+bool fs_uses_handles(const struct fs *fs);
 void fs_free(struct fs *fs);
 
 extern const struct fuse_ops fs_ops;

@@ -338,6 +338,11 @@ void inode_forget_all(struct inode_table *t)
 	}
 }
 
+bool inode_uses_handles(const struct inode_table *t)
+{
+	return t->handles != FS_HANDLES_NEVER;
+}
+
 /* Whether the share's inodes can be opened by handle, or what that means for the start. */
 static int probe_root(struct inode_table *t, const struct inode_key *key, int fd, struct err *err)
 {
@@ -355,6 +360,8 @@ static int probe_root(struct inode_table *t, const struct inode_key *key, int fd
 			 "costs a "
 			 "descriptor",
 			strerrordesc_np(-why));
+	if (why == -EPERM) /* that is not for us, on any mount */
+		t->handles = FS_HANDLES_NEVER;
 	return 0;
 }
 

@@ -91,6 +91,9 @@ void inode_table_count(struct inode_table *t, uint32_t *inodes, uint32_t *fds);
 int inode_fd_ceiling(void);
 
 /* Of what statx(2) said to INODE_KEY_MASK or more. */
+/* As fs_uses_handles() says. */
+bool inode_uses_handles(const struct inode_table *t);
+
 struct inode_key inode_key_of(const struct statx *st);
 
 /*

@@ -281,7 +281,7 @@ int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16
 	int by;
 
 	*index = 0;
-	if (t->cfg->handles == FS_HANDLES_NEVER)
+	if (t->inodes->handles == FS_HANDLES_NEVER)
 		return -EOPNOTSUPP;
 	autolock(&t->lock);
 	i = find(t, key->mnt_id);

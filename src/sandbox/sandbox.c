@@ -18,7 +18,9 @@
  *     descriptor of a directory outside is left open: the caller keeps none.
  * sandbox_lock(), when all is set up and no other thread runs:
  *  4. Capabilities. What ops need stays (caps.c), all else goes for good.
- *  5. no_new_privs and seccomp. Only listed system calls (syscalls.h), threads but no processes.
+ *  5. no_new_privs and, where no file handles are used, Landlock (landlock.c): should a way out of the root
+ * be found, files there cannot be opened. It must not stand in the way of anything beneath the share.
+ *  6. seccomp. Only listed system calls (syscalls.h), threads but no processes.
  */
 #include "sandbox/sandbox.h"
 
@@ -111,7 +113,14 @@ int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, st
 	return r;
 }
 
-int sandbox_lock(const struct sandbox_config *cfg, struct err *err)
+/* Inodes that come back by file handle are unknown to Landlock; and without a sandbox files outside are ours
+ * to remove at the end. */
+static bool landlock_fits(const struct sandbox_config *cfg, const struct sandbox_root *root)
+{
+	return root && cfg->mode != SANDBOX_NONE && !cfg->file_handles;
+}
+
+int sandbox_lock(const struct sandbox_config *cfg, const struct sandbox_root *root, struct err *err)
 {
 	int r = caps_reduce(cfg, err);
 
@@ -119,5 +128,12 @@ int sandbox_lock(const struct sandbox_config *cfg, struct err *err)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return err_sys(err, errno, "no_new_privs cannot be set");
+	if (landlock_fits(cfg, root)) {
+		struct landlock_places places = {root->root, root->proc_self_fd, cfg->readonly};
+
+		r = stage_landlock(&places, err);
+		if (r)
+			return r;
+	}
 	return stage_seccomp(cfg, err);
 }

@@ -77,7 +77,11 @@ int sandbox_prepare(const struct sandbox_config *cfg, struct err *err);
  */
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err);
 
-/* Last: capabilities, no_new_privs, seccomp. After it the process can only serve. 0 or -errno with @err. */
-int sandbox_lock(const struct sandbox_config *cfg, struct err *err);
+/*
+ * Last: capabilities, no_new_privs, Landlock, seccomp. After it the process can only serve. @root is what
+ * sandbox_enter() gave; NULL, or modes without walls of their own, go without Landlock. 0 or -errno with
+ * @err.
+ */
+int sandbox_lock(const struct sandbox_config *cfg, const struct sandbox_root *root, struct err *err);
 
 #endif

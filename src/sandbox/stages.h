@@ -34,6 +34,16 @@ bool stage_ids_wanted(const struct sandbox_config *cfg);
 int stage_userns(const struct sandbox_config *cfg, struct err *err);
 int stage_ids(const struct sandbox_config *cfg, uid_t uid, gid_t gid, struct err *err);
 
+/*
+ * landlock.c: files beyond the share and /proc/self can neither be opened nor changed, as far as this kernel
+ * can see to it. With no_new_privs set. 0, also where it cannot, or -errno with @err.
+ */
+struct landlock_places {
+	int root, proc_self_fd;
+	bool readonly;
+};
+int stage_landlock(const struct landlock_places *p, struct err *err);
+
 /* seccomp.c: the filter, from the list in syscalls.h. Nothing can be added to what it allows. */
 int stage_seccomp(const struct sandbox_config *cfg, struct err *err);
 

@@ -50,7 +50,8 @@ stop() {
 	status=$?
 }
 
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+# Of a process with several threads the first may be dead ahead of the others.
+gone() { ! kill -0 "$1" 2>/dev/null || tr '\n' ' ' <"/proc/$1/status" 2>/dev/null | grep -q 'State:.Z.*Threads:.1 '; }
 child_of() { cat "/proc/$1/task/$1/children"; }
 
 # refused WORD REMEDY ARG...: ends with status 2 and one line that has both in it, and makes nothing

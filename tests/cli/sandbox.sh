@@ -23,6 +23,9 @@ same_ns "$child" user || fail "root got a user namespace"
 [ "$(field "$child" CapBnd)" = 0000000000000000 ] || fail "bounding: $(field "$child" CapBnd)"
 [ "$(field "$child" Seccomp)" = 2 ] && [ "$(field "$child" NoNewPrivs)" = 1 ] || fail "no filter"
 [ "$(field "$pid" CapEff)" = 000000000000000a ] || fail "the waiting process: $(field "$pid" CapEff)"
+for t in "/proc/$child/task"/*; do
+	[ "$(field "$child/task/${t##*/}" Seccomp)" = 2 ] || fail "a thread without filter: $(cat "$t/comm")"
+done
 fds_of "$child" | grep -qE '\.pid|pidfd' && fail "inside: $(fds_of "$child")"
 # What the host mounts beneath the share later is seen, and can be unmounted again.
 mkdir share/sub

@@ -20,7 +20,7 @@ expect() {
 	[ "$(field "$child" Uid | cut -f 1)" = "$4" ] || fail "$1: uid $(field "$child" Uid)"
 	[ "$(field "$child" Gid | cut -f 1)" = "$5" ] || fail "$1: gid $(field "$child" Gid)"
 	[ "$(ls "/proc/$child/root/")" = inside ] || fail "$1: the root is not the share: $(ls "/proc/$child/root/" 2>&1)"
-	[ "$(field "$child" CapEff)" = 00000000880000df ] || fail "$1: capabilities $(field "$child" CapEff)"
+	[ "$(field "$child" CapEff)" = 00000000880000db ] || fail "$1: capabilities $(field "$child" CapEff)"
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
 	until_true 5 gone "$child" || fail "$1: the daemon outlives its parent"

@@ -14,9 +14,12 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,7 +49,7 @@ static int run_locked(const struct sandbox_config *cfg, int (*body)(void))
 
 		alarm(10);
 		signal(SIGSYS, SIG_DFL); /* cmocka's handler would go on in the child */
-		if (sandbox_lock(cfg, &err))
+		if (sandbox_lock(cfg, NULL, &err))
 			_exit(LOCK_FAILED);
 		_exit(body());
 	}
@@ -199,6 +202,124 @@ static void test_caps(void **state)
 	assert_int_equal(caps_will_keep(&cfg, CAP_CHOWN), !geteuid());
 }
 
+/* Landlock, in a child with a share of its own beside which there is a file. */
+static char share[] = "/tmp/test-sandbox-XXXXXX";
+
+static struct sandbox_root share_root(void)
+{
+	char inside[64];
+
+	snprintf(inside, sizeof(inside), "%s/share", share);
+	return (struct sandbox_root){.root = open(inside, O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.proc_self_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.parent = -1};
+}
+
+static int make_share(void **state)
+{
+	struct sandbox_root r;
+	char path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(share));
+	snprintf(path, sizeof(path), "%s/share", share);
+	assert_int_equal(mkdir(path, 0755), 0);
+	r = share_root();
+	assert_int_equal(mkdirat(r.root, "a", 0755) || mkdirat(r.root, "b", 0755), 0);
+	close(openat(r.root, "a/f", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	close(openat(r.root, "../secret", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	close(r.root);
+	close(r.proc_self_fd);
+	return 0;
+}
+
+static int remove_share(void **state)
+{
+	static const char *const names[] = {
+		"share/b/g", "share/a/f", "share/a/t", "share/a", "share/b", "share", "secret"};
+	int dir = open(share, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_LEN(names); i++)
+		if (unlinkat(dir, names[i], 0))
+			unlinkat(dir, names[i], AT_REMOVEDIR);
+	close(dir);
+	return rmdir(share);
+}
+
+static int inside_works(int root, int proc)
+{
+	char name[16];
+	int path = openat(root, "a/f", O_PATH | O_CLOEXEC);
+	int fd;
+
+	snprintf(name, sizeof(name), "%d", path);
+	fd = openat(proc, name, O_RDWR | O_TRUNC | O_CLOEXEC);
+	if (fd < 0 || write(fd, "x", 1) != 1 || ftruncate(fd, 0))
+		return 10;
+	if (renameat(root, "a/f", root, "b/g") || linkat(root, "b/g", root, "a/f", 0))
+		return 11;
+	if (symlinkat("x", root, "a/t") || unlinkat(root, "a/t", 0) || mkdirat(root, "a/t", 0755) ||
+		unlinkat(root, "a/t", AT_REMOVEDIR))
+		return 12;
+	if (mknodat(root, "a/t", S_IFIFO | 0600, 0) || unlinkat(root, "a/t", 0))
+		return 13;
+	return openat(proc, "../mountinfo", O_RDONLY | O_CLOEXEC) < 0 ? 14 : 0;
+}
+
+static int outside_does_not(int root)
+{
+	if (openat(root, "../secret", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+		return 20;
+	if (openat(root, "../new", O_CREAT | O_WRONLY | O_CLOEXEC, 0600) >= 0 || errno != EACCES)
+		return 21;
+	if (!unlinkat(root, "../secret", 0) || !mkdirat(root, "../dir", 0700))
+		return 22;
+	if (!linkat(root, "../secret", root, "a/t", 0) || !renameat(root, "a/f", root, "../f"))
+		return 23;
+	return open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 ? 24 : 0;
+}
+
+static int in_landlock(bool readonly, bool handles)
+{
+	const struct sandbox_config cfg = {
+		.seccomp = SANDBOX_SECCOMP_NONE, .readonly = readonly, .file_handles = handles};
+	struct sandbox_root root = share_root();
+	struct err err;
+	int r;
+
+	if (sandbox_lock(&cfg, &root, &err))
+		return LOCK_FAILED;
+	if (handles)
+		return openat(root.root, "../secret", O_RDONLY | O_CLOEXEC) < 0;
+	if (readonly && (openat(root.root, "a/f", O_RDONLY | O_CLOEXEC) < 0 ||
+				openat(root.root, "a/f", O_WRONLY | O_CLOEXEC) >= 0))
+		return 30;
+	r = readonly ? 0 : inside_works(root.root, root.proc_self_fd);
+	return r ? r : outside_does_not(root.root);
+}
+
+static int child_status(bool readonly, bool handles)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		_exit(in_landlock(readonly, handles));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
+static void test_landlock(void **state)
+{
+	(void)state;
+	if (syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, 1) < 2)
+		skip();
+	assert_int_equal(child_status(false, false), 0);
+	assert_int_equal(child_status(true, false), 0);
+	assert_int_equal(child_status(false, true), 0);
+}
+
 /* A capability that is asked for by name and is not there is an error, not left out. */
 static void test_caps_missing(void **state)
 {
@@ -212,10 +333,11 @@ static void test_caps_missing(void **state)
 		struct sandbox_config first = {.seccomp = SANDBOX_SECCOMP_NONE};
 		struct err err;
 
-		if (sandbox_lock(&first, &err))
+		if (sandbox_lock(&first, NULL, &err))
 			_exit(1);
-		_exit(sandbox_lock(&cfg, &err) == -EPERM && strstr(err.text, "--modcaps=+sys_module") ? 0
-												      : 2);
+		_exit(sandbox_lock(&cfg, NULL, &err) == -EPERM && strstr(err.text, "--modcaps=+sys_module")
+				? 0
+				: 2);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
@@ -246,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_caps_missing),
 		cmocka_unit_test(test_modcaps),
+		cmocka_unit_test_setup_teardown(test_landlock, make_share, remove_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
