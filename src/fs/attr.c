@@ -119,10 +119,10 @@ static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, co
 	return r;
 }
 
-static int truncate_file(struct fs *fs, const struct target *t, uint64_t size)
+static int truncate_file(struct fs *fs, const struct op_ctx *c, const struct target *t, uint64_t size)
 {
 	autofd int own = -1;
-	int fd;
+	int fd, r;
 
 	if (t->type != S_IFREG)
 		return t->type == S_IFDIR ? -EISDIR : -EINVAL;
@@ -131,10 +131,13 @@ static int truncate_file(struct fs *fs, const struct target *t, uint64_t size)
 	if (t->file && (t->file->flags & O_ACCMODE) != O_RDONLY)
 		fd = t->file->fd;
 	else
-		fd = own = fs_reopen(fs, t->path_fd, t->type, O_WRONLY);
+		fd = own = fs_reopen(fs, c, t->path_fd, t->type, O_WRONLY);
 	if (fd < 0)
 		return fd;
-	return ftruncate(fd, (off_t)size) ? -errno : 0;
+	do {
+		r = ftruncate(fd, (off_t)size);
+	} while (r && fs_again(c));
+	return r ? -errno : 0;
 }
 
 static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
@@ -143,7 +146,7 @@ static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, con
 
 	if (!r)
 		r = fs_drop_capability(fs, t->path_fd);
-	return r ? r : truncate_file(fs, t, a->size);
+	return r ? r : truncate_file(fs, c, t, a->size);
 }
 
 /*

@@ -277,7 +277,7 @@ static bool set_create_label(struct fs *fs, const char *name, const void *label,
 	if (xattrmap_to_host(fs->cfg.xattrmap, name, host) || strcmp(host, "security.selinux"))
 		return false;
 	snprintf(path, sizeof(path), "../task/%ld/attr/fscreate", syscall(SYS_gettid));
-	fd = openat(fs->cfg.proc_self_fd, path, O_WRONLY | O_CLOEXEC);
+	fd = TEMP_FAILURE_RETRY(openat(fs->cfg.proc_self_fd, path, O_WRONLY | O_CLOEXEC));
 	if (fd < 0)
 		return false;
 	done = write(fd, label, len) == (ssize_t)len;

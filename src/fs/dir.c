@@ -142,7 +142,6 @@ int fs_op_opendir(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t 
 	autoinode struct inode_use u = {0};
 	int r = inode_use(fs->inodes, node, &u);
 
-	(void)c;
 	(void)flags;
 	if (r)
 		return r;
@@ -151,7 +150,7 @@ int fs_op_opendir(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t 
 	r = cred_daemon(fs);
 	if (r)
 		return r;
-	autofd int fd = fs_reopen(fs, u.fd, S_IFDIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd int fd = fs_reopen(fs, c, u.fd, S_IFDIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	r = handle_new(fs->handles, node, fd, O_RDONLY, true, fh);

@@ -32,7 +32,7 @@ static int use_inode(struct fs *fs, struct nodeid node, uint32_t flags, bool dir
 	r = cred_daemon(fs);
 	if (r)
 		return r;
-	r = fs_reopen(fs, i.fd, type, flags | O_CLOEXEC);
+	r = fs_reopen(fs, NULL, i.fd, type, flags | O_CLOEXEC);
 	if (r < 0)
 		return r;
 	*u = (struct file_use){.fs = fs, .fd = r, .flags = flags};

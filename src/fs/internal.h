@@ -27,6 +27,8 @@
 #include "fs/handle.h"
 #include "fs/inode.h"
 
+#include <errno.h>
+
 struct lock_table; /* lock.c */
 struct dir_table;  /* dir.c: read-ahead buffers of open directories, process-local */
 
@@ -66,9 +68,18 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
  * Opens the inode for real by its O_PATH descriptor, as whoever the thread is. @type is the record's
  * (key.type). Only regular files and directories: -ELOOP for a symlink, -ENXIO for what is special. Of
  * @flags, open(2)'s, only those count that change what the descriptor does; O_DIRECT only with
- * cfg.allow_direct_io. -errno.
+ * cfg.allow_direct_io. @c: whose end ends a wait, NULL: nobody's. -errno.
  */
-int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags);
+int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type, uint32_t flags);
+
+/*
+ * A system call has just failed: whether a signal ended it that was not meant for this request, so that it is
+ * to be made again. No guest sees EINTR of a request that it did not interrupt. @c may be NULL.
+ */
+static inline bool fs_again(const struct op_ctx *c)
+{
+	return errno == EINTR && !(c && atomic_load(&c->cancelled));
+}
 
 /* xattr.c: sets an attribute by a descriptor of any type, O_PATH too, without a bracket. @name is the
  * guest's. For labels of new inodes. */

@@ -79,7 +79,7 @@ static ssize_t read_all(struct op_ctx *c, int fd, struct transfer *t)
 		} else if (rwf && (errno == EAGAIN || errno == EOPNOTSUPP)) {
 			rwf = 0;
 			file_may_block(c);
-		} else if (errno != EINTR || atomic_load(&c->cancelled)) {
+		} else if (!fs_again(c)) {
 			return transfer_error(t, errno);
 		}
 	}
@@ -108,7 +108,7 @@ static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)
 			transfer_advance(t, r);
 			if (!r && iov_total(t->iov, t->n))
 				break;
-		} else if (errno != EINTR || atomic_load(&c->cancelled)) {
+		} else if (!fs_again(c)) {
 			r = transfer_error(t, errno);
 			return t->done ? t->done : r;
 		}
@@ -171,7 +171,7 @@ static int sync_fd(struct op_ctx *c, int fd, bool datasync)
 	file_may_block(c);
 	do {
 		r = datasync ? fdatasync(fd) : fsync(fd);
-	} while (r && errno == EINTR && !atomic_load(&c->cancelled));
+	} while (r && fs_again(c));
 	return r ? -errno : 0;
 }
 
@@ -208,7 +208,7 @@ static int fallocate_fd(struct op_ctx *c, int fd, int mode, off_t off, off_t len
 		file_may_block(c);
 	do {
 		r = fallocate(fd, mode, off, len);
-	} while (r && errno == EINTR && !atomic_load(&c->cancelled));
+	} while (r && fs_again(c));
 	return r ? -errno : 0;
 }
 
@@ -273,7 +273,7 @@ static ssize_t copy_fd(struct op_ctx *c, int in, int out, const struct op_copy *
 		file_may_block(c);
 	do {
 		r = copy_file_range(in, &in_off, out, &out_off, len, 0);
-	} while (r < 0 && errno == EINTR && !atomic_load(&c->cancelled));
+	} while (r < 0 && fs_again(c));
 	return r < 0 ? -errno : r;
 }
 

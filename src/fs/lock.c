@@ -14,15 +14,16 @@
 #include <sys/file.h>
 
 /* To read and write, so that one description does for all locks of the owner; else as the handle is. */
-static int open_for_locks(struct fs *fs, const struct inode_use *u, uint32_t handle_flags)
+static int open_for_locks(
+	struct fs *fs, const struct op_ctx *c, const struct inode_use *u, uint32_t handle_flags)
 {
 	uint32_t flags = handle_flags & O_ACCMODE;
 	int fd = -EROFS;
 
 	if (!fs->cfg.readonly)
-		fd = fs_reopen(fs, u->fd, S_IFREG, O_RDWR | O_CLOEXEC);
+		fd = fs_reopen(fs, c, u->fd, S_IFREG, O_RDWR | O_CLOEXEC);
 	return fd == -EROFS || fd == -EACCES || fd == -EPERM || fd == -ETXTBSY
-		       ? fs_reopen(fs, u->fd, S_IFREG, flags | O_CLOEXEC)
+		       ? fs_reopen(fs, c, u->fd, S_IFREG, flags | O_CLOEXEC)
 		       : fd;
 }
 
@@ -45,7 +46,7 @@ static int owner_make(const struct asking *a, struct lock_owner **out)
 		r = cred_daemon(a->fs);
 	if (r)
 		return r;
-	autofd int fd = open_for_locks(a->fs, &u, a->file.flags);
+	autofd int fd = open_for_locks(a->fs, a->c, &u, a->file.flags);
 	return fd < 0 ? fd : lock_owner_make(a->fs->locks, a->node, a->owner, &fd, out);
 }
 
@@ -168,7 +169,7 @@ int fs_op_getlk(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	if (r)
 		return r;
 	o = lock_owner_get(fs->locks, node, owner);
-	r = fcntl(o ? o->fd : a.file.fd, F_OFD_GETLK, &ch.host) ? -errno : 0;
+	r = TEMP_FAILURE_RETRY(fcntl(o ? o->fd : a.file.fd, F_OFD_GETLK, &ch.host)) ? -errno : 0;
 	lock_owner_put(fs->locks, o);
 	if (!r)
 		report(&a, &ch.host, lk);
@@ -181,7 +182,8 @@ void lock_flush(struct fs *fs, struct nodeid node, uint64_t owner)
 
 	if (!fs->features.posix_locks || effect_begin(fs, &e))
 		return;
-	effect_end(fs, &e, lock_owner_unlock_all(fs->locks, node, owner));
+	lock_owner_unlock_all(fs->locks, node, owner);
+	effect_end(fs, &e, 0);
 }
 
 /* The guest's open-file-description locks have the open file for an owner, for whom no FLUSH speaks. */
@@ -212,7 +214,7 @@ static int flock_wait(struct op_ctx *c, int fd, int op)
 
 static int flock_fd(struct op_ctx *c, int fd, int op)
 {
-	if (!flock(fd, op | LOCK_NB))
+	if (!TEMP_FAILURE_RETRY(flock(fd, op | LOCK_NB)))
 		return 0;
 	if (errno != EWOULDBLOCK || op & LOCK_NB)
 		return -errno;

@@ -287,6 +287,7 @@ static void owner_unlink(struct lock_table *t, struct lock_owner *o)
 	while (*link != index)
 		link = &t->next[*link];
 	*link = t->next[index];
+	o->node = 0;
 	owner_unref(t, o);
 }
 
@@ -295,7 +296,7 @@ static void owner_put(struct lock_table *t, struct lock_owner *o)
 {
 	const uint32_t chain_and_me = 2;
 
-	if (!o->ranges && (uint32_t)atomic_load(&o->rec.state) == chain_and_me)
+	if (o->node && !o->ranges && (uint32_t)atomic_load(&o->rec.state) == chain_and_me)
 		owner_unlink(t, o);
 	owner_unref(t, o);
 }
@@ -360,7 +361,7 @@ static uint32_t owner_refs(void *arg, void *record)
 	uint32_t *head = head_of(t, (struct nodeid){o->node});
 	uint32_t index = idtab_index(&t->ids, o);
 
-	if (o->fd <= 0 || !o->ranges)
+	if (!o->node || o->fd <= 0 || !o->ranges)
 		return 0;
 	for (uint32_t r = o->ranges; r; r = range_at(t, r)->next) {
 		if (!range_fits(a, r)) {
@@ -430,7 +431,7 @@ static int change(struct lock_table *t, struct lock_owner *o, struct lock_change
 
 	if (r)
 		return r;
-	if (fcntl(o->fd, F_OFD_SETLK, &ch->host)) {
+	if (TEMP_FAILURE_RETRY(fcntl(o->fd, F_OFD_SETLK, &ch->host))) {
 		r = errno == EACCES ? -EAGAIN : -errno;
 		ranges_free(t, new);
 		return r;
@@ -452,27 +453,32 @@ static struct lock_change unlock_all(void)
 		.lk = {.end = LOCK_END, .type = F_UNLCK}, .host = {.l_type = F_UNLCK, .l_whence = SEEK_SET}};
 }
 
-int lock_owner_unlock_all(struct lock_table *t, struct nodeid node, uint64_t owner)
+/* Mutex held. Where the host cannot unlock, the owner goes, and the locks with the last user of his
+ * description. */
+static void owner_unlock(struct lock_table *t, struct lock_owner *o)
 {
 	struct lock_change all = unlock_all();
+
+	idtab_ref(o);
+	if (change(t, o, &all))
+		owner_unlink(t, o);
+	owner_put(t, o);
+}
+
+void lock_owner_unlock_all(struct lock_table *t, struct nodeid node, uint64_t owner)
+{
 	struct lock_owner *o;
-	int r;
 
 	if (!lock_table_count(t))
-		return 0;
+		return;
 	autolock(&t->lock);
 	o = owner_find(t, node, owner);
-	if (!o)
-		return 0;
-	idtab_ref(o);
-	r = change(t, o, &all);
-	owner_put(t, o);
-	return r;
+	if (o)
+		owner_unlock(t, o);
 }
 
 void lock_table_unlock_handle(struct lock_table *t, struct nodeid node, struct op_fh fh)
 {
-	struct lock_change all = unlock_all();
 	struct lock_owner *o;
 	uint32_t at;
 
@@ -483,11 +489,8 @@ void lock_table_unlock_handle(struct lock_table *t, struct nodeid node, struct o
 	while (o) {
 		struct lock_owner *next = next_of(t, node, &at);
 
-		if (atomic_load(&o->fh) == fh.v) {
-			idtab_ref(o);
-			change(t, o, &all);
-			owner_put(t, o);
-		}
+		if (atomic_load(&o->fh) == fh.v)
+			owner_unlock(t, o);
 		o = next;
 	}
 }

@@ -50,8 +50,9 @@ int lock_change_init(struct lock_change *ch, const struct op_lock *lk);
  */
 int lock_change_try(struct lock_table *t, struct lock_owner *o, struct lock_change *ch);
 
-/* Unlocks the whole file for the owner, if he has locks there. */
-int lock_owner_unlock_all(struct lock_table *t, struct nodeid node, uint64_t owner);
+/* Unlocks the whole file for the owner, if he has locks there. Never in vain: what the host cannot unlock
+ * goes with its description. */
+void lock_owner_unlock_all(struct lock_table *t, struct nodeid node, uint64_t owner);
 /* Unlocks what owners locked by @fh last. */
 void lock_table_unlock_handle(struct lock_table *t, struct nodeid node, struct op_fh fh);
 

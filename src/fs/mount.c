@@ -45,27 +45,33 @@ int file_id_get(int dir, const char *name, struct file_id *out)
 	return 0;
 }
 
-/* True if @fd refers to the inode with @key. Not by birth time, which may change (see struct inode_key). */
-static bool is_inode(int fd, const struct inode_key *key)
+/* 0 if @fd refers to the inode with @key, else -ESTALE. Not by birth time, which may change (see struct
+ * inode_key). */
+static int check_inode(int fd, const struct inode_key *key)
 {
 	struct inode_key k;
 	struct statx st;
 
 	if (statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
-		return false;
+		return -errno;
 	k = inode_key_of(&st);
-	return k.dev == key->dev && k.ino == key->ino && k.mnt_id == key->mnt_id && k.type == key->type;
+	return k.dev == key->dev && k.ino == key->ino && k.mnt_id == key->mnt_id && k.type == key->type
+		       ? 0
+		       : -ESTALE;
 }
 
 static int open_by_id(int mount_fd, const struct file_id *id, const struct inode_key *key)
 {
 	union handle_buf b = {.h.handle_bytes = id->len, .h.handle_type = id->type};
+	int r;
 
 	memcpy(b.h.f_handle, id->bytes, id->len);
-	autofd int fd = open_by_handle_at(mount_fd, &b.h, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autofd int fd =
+		TEMP_FAILURE_RETRY(open_by_handle_at(mount_fd, &b.h, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 	if (fd < 0)
 		return -errno;
-	return is_inode(fd, key) ? fd_take(&fd) : -ESTALE;
+	r = check_inode(fd, key);
+	return r ? r : fd_take(&fd);
 }
 
 /* A descriptor that is more than O_PATH, without opening anything that has side effects. */
@@ -120,7 +126,7 @@ static int open_place(const struct mount *m, int dir, const char *name, uint32_t
 {
 	struct statx st;
 
-	autofd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autofd int fd = TEMP_FAILURE_RETRY(openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
 		return lost(errno);
 	if (inode_key_of(&st).mnt_id != m->mnt_id)

@@ -22,7 +22,7 @@
 #define REOPEN_FLAGS \
 	(O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME | O_DIRECTORY | O_LARGEFILE)
 
-int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags)
+int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type, uint32_t flags)
 {
 	char name[16];
 	int fd;
@@ -33,7 +33,9 @@ int fs_reopen(struct fs *fs, int path_fd, uint32_t type, uint32_t flags)
 	if (!fs->cfg.allow_direct_io)
 		flags &= ~(uint32_t)O_DIRECT;
 	snprintf(name, sizeof(name), "%d", path_fd);
-	fd = openat(fs->cfg.proc_self_fd, name, (int)flags | O_NOCTTY | O_CLOEXEC);
+	do {
+		fd = openat(fs->cfg.proc_self_fd, name, (int)flags | O_NOCTTY | O_CLOEXEC);
+	} while (fd < 0 && fs_again(c));
 	return fd < 0 ? -errno : fd;
 }
 
@@ -51,7 +53,7 @@ static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry 
 	struct inode_key key;
 	int r;
 
-	autofd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autofd int fd = TEMP_FAILURE_RETRY(openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 	if (fd < 0)
 		return -errno;
 	r = fs_stat(fs, fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, &out->st);
@@ -142,7 +144,7 @@ static int create_name(int dir, const char *name, const struct op_mode *m, const
 
 static int label_name(const struct fs *fs, int dir, const char *name, const struct op_mode *m)
 {
-	autofd int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autofd int fd = TEMP_FAILURE_RETRY(openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 
 	return fd < 0 ? -errno : fs_setxattr_fd(fs, fd, m->secctx_name, m->secctx, m->secctx_len);
 }

@@ -62,21 +62,21 @@ static int opening_begin(struct opening *o, struct fs *fs, struct op_ctx *c, uin
 static int reopen(struct opening *o, const struct inode_use *u)
 {
 	uint32_t trunc = o->guest & O_TRUNC;
-	int fd = fs_reopen(o->fs, u->fd, S_IFREG, (uint32_t)o->host | trunc);
+	int fd = fs_reopen(o->fs, o->c, u->fd, S_IFREG, (uint32_t)o->host | trunc);
 
 	if (fd == -EPERM && o->guest & O_APPEND && !o->fs->features.writeback) {
-		fd = fs_reopen(o->fs, u->fd, S_IFREG, (uint32_t)o->host | O_APPEND | trunc);
+		fd = fs_reopen(o->fs, o->c, u->fd, S_IFREG, (uint32_t)o->host | O_APPEND | trunc);
 		if (fd >= 0)
 			o->host |= O_APPEND;
 	}
 
 	if (fd == -EPERM && o->host & O_NOATIME) {
 		o->host &= ~O_NOATIME;
-		fd = fs_reopen(o->fs, u->fd, S_IFREG, (uint32_t)o->host | trunc);
+		fd = fs_reopen(o->fs, o->c, u->fd, S_IFREG, (uint32_t)o->host | trunc);
 	}
 	if (fd == -EACCES && (o->guest & O_ACCMODE) == O_WRONLY && (o->host & O_ACCMODE) == O_RDWR) {
 		o->host = (o->host & ~O_ACCMODE) | O_WRONLY;
-		fd = fs_reopen(o->fs, u->fd, S_IFREG, (uint32_t)o->host | trunc);
+		fd = fs_reopen(o->fs, o->c, u->fd, S_IFREG, (uint32_t)o->host | trunc);
 	}
 	return fd;
 }
@@ -213,7 +213,7 @@ static int learn_fd(struct fs *fs, int fd, struct op_entry *out)
 	if (r)
 		return r;
 	snprintf(number, sizeof(number), "%d", fd);
-	path_fd = openat(fs->cfg.proc_self_fd, number, O_PATH | O_CLOEXEC);
+	path_fd = TEMP_FAILURE_RETRY(openat(fs->cfg.proc_self_fd, number, O_PATH | O_CLOEXEC));
 	if (path_fd < 0)
 		return -errno;
 	key = inode_key_of(&out->st);
@@ -243,6 +243,16 @@ static int hand_out(struct opening *o, int *fd, struct op_entry *out)
 	return r;
 }
 
+static int make_here(const struct opening *o, int dir, const char *name, int flags, uint32_t mode)
+{
+	int fd;
+
+	do {
+		fd = openat(dir, name ? name : ".", flags, mode & 07777);
+	} while (fd < 0 && fs_again(o->c));
+	return fd < 0 ? -errno : fd;
+}
+
 /* Makes a file by @name, or without a name if that is NULL, as the caller, with its label. -errno or a
  * descriptor. */
 static int make_as_caller(
@@ -251,10 +261,10 @@ static int make_as_caller(
 	int flags = name ? o->host | O_CREAT | O_EXCL : o->host | O_TMPFILE;
 	bool label_left = false;
 	int r = cred_create_begin(o->fs, o->c, m, &label_left);
-	autofd int fd = r ? r : openat(parent->fd, name ? name : ".", flags, m->mode & 07777);
+	autofd int fd = r ? r : make_here(o, parent->fd, name, flags, m->mode);
 
 	if (!r && fd < 0)
-		r = -errno;
+		r = fd;
 	cred_create_end(o->fs, m);
 	if (r || !label_left)
 		return r ? r : fd_take(&fd);

@@ -80,7 +80,7 @@ int fs_op_setupmapping(struct fs *fs, struct op_ctx *c, struct nodeid node, cons
 	r = cred_daemon(fs);
 	if (r)
 		return r;
-	autofd int fd = fs_reopen(fs, u.fd, S_IFREG, O_RDWR);
+	autofd int fd = fs_reopen(fs, c, u.fd, S_IFREG, O_RDWR);
 	if (fd < 0)
 		return fd;
 	if (m->write)

@@ -186,7 +186,7 @@ static inline bool reads(struct fixture *x, struct nodeid node, const char *text
 
 	if (inode_use(x->fs.inodes, node, &u))
 		return false;
-	fd = fs_reopen(&x->fs, u.fd, u.inode->key.type, O_RDONLY);
+	fd = fs_reopen(&x->fs, NULL, u.fd, u.inode->key.type, O_RDONLY);
 	inode_use_end(&u);
 	if (fd < 0)
 		return false;

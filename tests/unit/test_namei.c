@@ -117,7 +117,7 @@ static void test_symlink(void **state)
 	assert_int_equal(fs_op_link(&x.fs, &x.ctx, e.node, NODEID_ROOT, "s2", &l), 0);
 	assert_int_equal(l.node.v, e.node.v);
 	assert_int_equal(host_stat(&x, "s2").stx_mode & S_IFMT, S_IFLNK);
-	assert_int_equal(fs_reopen(&x.fs, 0, S_IFLNK, O_RDONLY), -ELOOP);
+	assert_int_equal(fs_reopen(&x.fs, NULL, 0, S_IFLNK, O_RDONLY), -ELOOP);
 	fixture_free(&x);
 }
 
@@ -142,8 +142,8 @@ static void test_mknod(void **state)
 		-EINVAL);
 	assert_int_equal(
 		fs_op_mknod(&x.fs, &x.ctx, NODEID_ROOT, "d", &(struct op_mode){.mode = S_IFMT}, &e), -EINVAL);
-	assert_int_equal(fs_reopen(&x.fs, 0, S_IFIFO, O_RDWR), -ENXIO);
-	assert_int_equal(fs_reopen(&x.fs, 0, S_IFCHR, O_RDWR), -ENXIO);
+	assert_int_equal(fs_reopen(&x.fs, NULL, 0, S_IFIFO, O_RDWR), -ENXIO);
+	assert_int_equal(fs_reopen(&x.fs, NULL, 0, S_IFCHR, O_RDWR), -ENXIO);
 	fixture_free(&x);
 }
 
