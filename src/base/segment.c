@@ -104,6 +104,32 @@ int segment_open(
 		err, EINVAL, "the state segment has another layout than this daemon's (%d)", SEGMENT_LAYOUT);
 }
 
+int segment_view(struct segment *seg, int fd, struct err *err)
+{
+	const struct header *h;
+	struct stat st;
+	void *p;
+
+	if (fstat(fd, &st))
+		return err_sys(err, errno, "cannot examine the state segment");
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(err, errno, "cannot map the state segment");
+	*seg = (struct segment){.fd = -1, .base = p, .len = (size_t)st.st_size};
+	h = p;
+	if (seg->len >= sizeof(*h) && h->magic == SEGMENT_MAGIC && h->layout == SEGMENT_LAYOUT)
+		return 0;
+	segment_close(seg);
+	return err_set(err, EINVAL, "no state segment of this layout (%d)", SEGMENT_LAYOUT);
+}
+
+uint32_t segment_record_size(const struct segment *seg, enum segment_section section)
+{
+	const struct header *h = seg->base;
+
+	return h->section[section].size;
+}
+
 void *segment_at(const struct segment *seg, enum segment_section section)
 {
 	const struct header *h = seg->base;
@@ -123,6 +149,7 @@ void segment_close(struct segment *seg)
 	if (!seg->base)
 		return;
 	munmap(seg->base, seg->len);
-	close(seg->fd);
+	if (seg->fd >= 0)
+		close(seg->fd);
 	*seg = (struct segment){.fd = -1};
 }

@@ -55,6 +55,13 @@ int segment_create(struct segment *seg, const struct segment_plan plan[SEGMENT_S
 int segment_open(
 	struct segment *seg, int fd, const struct segment_plan plan[SEGMENT_SECTIONS], struct err *err);
 
+/*
+ * Maps the segment behind @fd, which stays the caller's, to look at, laid out as it says itself. For tests
+ * and tools, which trust who made it. segment_close() ends it, but not @fd. 0 or -errno with @err.
+ */
+int segment_view(struct segment *seg, int fd, struct err *err);
+uint32_t segment_record_size(const struct segment *seg, enum segment_section section);
+
 /* First record of a section. Valid until segment_close(). */
 void *segment_at(const struct segment *seg, enum segment_section section);
 uint64_t segment_count(const struct segment *seg, enum segment_section section);
