@@ -12,9 +12,11 @@
 #include <stdint.h>
 
 /* Field, name, default, least, most, and what it does: it stands in the help so. */
-#define TUNE_ROWS(X)                             \
-	X(lookup_guess, "lookup-guess", 1, 0, 1, \
-		"open a name first in a directory where the last one was new to the guest")
+#define TUNE_ROWS(X)                                                                        \
+	X(lookup_guess, "lookup-guess", 1, 0, 1,                                            \
+		"open a name first in a directory where the last one was new to the guest") \
+	X(call_batch, "call-batch", 4, 1, 1024,                                             \
+		"most answers to quick requests that one call of the guest is for")
 
 #define TUNE_FIELD(field, name, def, min, max, help) uint32_t field;
 struct tune {

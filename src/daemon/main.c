@@ -136,7 +136,7 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 		.overdue = outside_remove,
 		.overdue_arg = &d->outside,
 		.exit_on_disconnect = d->opt.exit_on_disconnect,
-		.queue_threads = d->opt.queue_threads,
+		.queue = d->opt.queue,
 	};
 
 	cfg.fs.root = d->root.root;

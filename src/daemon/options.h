@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "daemon/queue.h"
 #include "dax/dax.h"
 #include "fs/fs.h"
 #include "fuse/session.h"
@@ -35,7 +36,8 @@ struct options {
 	enum log_level log_level;
 	bool syslog, daemonize, exit_on_disconnect;
 	enum options_offer posix_acl, security_label;
-	uint32_t queue_threads, queues;
+	struct queue_config queue;
+	uint32_t queues;
 	double timeout;		 /* seconds; negative: as the cache mode says */
 	uint64_t max_cached_fds; /* 0: a share of the descriptors that the process may have */
 	struct sandbox_config sandbox;

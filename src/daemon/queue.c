@@ -9,7 +9,10 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/tune.h"
+#include "daemon/poller.h"
 #include "daemon/watch.h"
 
 #include <string.h>
@@ -37,6 +40,7 @@ struct server {
 	bool lock;	    /* for a lock, which may take for ever */
 	bool abandoned;	    /* its request is not to be answered */
 	unsigned int ndesc; /* of the ring, which its request takes */
+	unsigned int held;  /* answers that it pushed without a call */
 };
 
 struct queue {
@@ -52,6 +56,7 @@ struct queue {
 	pthread_cond_t rest; /* a request ended, or a thread did */
 	pthread_cond_t runs; /* the queue runs again, or waiters are abandoned */
 	struct vring *ring;
+	struct poller poller;
 	uint32_t size;
 	int kick, call, err;
 	bool running; /* chains may be popped */
@@ -113,6 +118,26 @@ static void call_guest(struct queue *q)
 		log_debug("queue %u: cannot call the guest: %s", q->index, strerrordesc_np(errno));
 }
 
+/* q->lock held. */
+static void call_for_held(struct server *s)
+{
+	if (s->held)
+		call_guest(s->queue);
+	s->held = 0;
+}
+
+/*
+ * q->lock held. A call costs more than most requests, so the leader makes one for several answers, and none
+ * waits for one longer than a few quick requests take: not for the ring to be empty, a request that is slow,
+ * or another's lead.
+ */
+static void answer(struct server *s, const struct vring_chain *chain, uint32_t written)
+{
+	vring_push(s->queue->ring, chain, written);
+	if (++s->held >= tune.call_batch || !s->leads)
+		call_for_held(s);
+}
+
 /* Handles the chain; q->lock is held before and after, not meanwhile. */
 static void handle(struct server *s, struct vring_chain *chain)
 {
@@ -139,10 +164,8 @@ static void handle(struct server *s, struct vring_chain *chain)
 	 * meanwhile. */
 	if (vring_log(q->ring))
 		mem_log_mark_iov(vring_log(q->ring), mem, s->log_iov, chain->nout, (uint64_t)written);
-	if (!s->abandoned) {
-		vring_push(q->ring, chain, (uint32_t)written);
-		call_guest(q);
-	}
+	if (!s->abandoned)
+		answer(s, chain, (uint32_t)written);
 	s->abandoned = s->handles = false;
 	q->inflight--;
 	if (!q->running)
@@ -150,19 +173,44 @@ static void handle(struct server *s, struct vring_chain *chain)
 	mem_unref(mem);
 }
 
+/* q->lock held before and after, not meanwhile. True: look at the ring again. */
+static bool poll_ring(struct queue *q)
+{
+	uint32_t budget = poller_budget(&q->poller);
+	struct vring_watch w;
+	struct mem_map *mem;
+	bool ready;
+
+	if (!budget || !vring_watch(q->ring, &w))
+		return false;
+	mem = mem_ref(vring_mem(q->ring));
+	pthread_mutex_unlock(&q->lock);
+	ready = poller_look(&w, budget);
+	pthread_mutex_lock(&q->lock);
+	mem_unref(mem);
+	if (ready)
+		poller_hit(&q->poller);
+	else
+		poller_miss(&q->poller);
+	return ready;
+}
+
 /* q->lock held before and after. */
 static void sleep_until_kick(struct queue *q)
 {
 	struct epoll_event event;
 	int timeout = q->kick < 0 ? NO_KICK_TIMEOUT_MS : -1;
+	uint64_t began;
 
-	if (vring_want_kick(q->ring))
+	if (!q->running || vring_want_kick(q->ring))
 		return;
 	pthread_mutex_unlock(&q->lock);
+	began = clock_ns();
 	/* Both descriptors are edge-triggered and never read: whoever shares them cannot make us miss an edge
 	 * or block. */
 	epoll_wait(q->epoll, &event, 1, timeout);
 	pthread_mutex_lock(&q->lock);
+	poller_slept(&q->poller, clock_ns() - began);
 	if (q->running)
 		vring_no_kick(q->ring);
 }
@@ -192,13 +240,17 @@ static void lead(struct server *s)
 		struct vring_chain chain = {.iov = s->iov, .max = s->iov_max};
 		int r = vring_pop(q->ring, &chain);
 
-		if (r > 0)
+		if (r > 0) {
 			handle(s, &chain);
-		else if (r == 0)
-			sleep_until_kick(q);
-		else
+			continue;
+		}
+		call_for_held(s);
+		if (r < 0)
 			break_queue(q);
+		else if (!poll_ring(q))
+			sleep_until_kick(q);
 	}
+	call_for_held(s);
 }
 
 static void *serve(void *arg)
@@ -359,10 +411,11 @@ static int may_block(void *arg, enum op_block kind)
 	struct queue *q = s->queue;
 
 	autolock(&q->lock);
-	if (kind == OP_BLOCK_IO) {
+	call_for_held(s);
+	if (kind == OP_BLOCK_IO)
 		hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
+	if (kind == OP_BLOCK_IO || kind == OP_BLOCK_LONG)
 		return 0;
-	}
 	if (kind == OP_BLOCK_PEER)
 		return begin_peer(s);
 	return kind == OP_BLOCK_LOCK ? begin_wait(s) : await_run(s);
@@ -379,13 +432,15 @@ bool queue_look(struct queue *q)
 	q->looked_at = q->begun;
 	for (s = q->servers; s && !(s->leads && s->handles);)
 		s = s->next;
+	if (s && same)
+		call_for_held(s);
 	if (s && same && !hand_over(s))
 		log_debug("queue %u: a request sleeps, another thread goes on", q->index);
 	return s || !same;
 }
 
 struct queue *queue_new(
-	struct fuse_session *session, unsigned int index, unsigned int threads, struct watch *watch)
+	struct fuse_session *session, unsigned int index, const struct queue_config *cfg, struct watch *watch)
 {
 	struct queue *q = calloc(1, sizeof(*q));
 
@@ -393,7 +448,8 @@ struct queue *queue_new(
 		return NULL;
 	*q = (struct queue){
 		.session = session, .watch = watch, .index = index, .kick = -1, .call = -1, .err = -1};
-	q->max_threads = MAX(threads, 2);
+	q->max_threads = cfg->threads ? MAX(cfg->threads, 2) : QUEUE_DEFAULT_THREADS;
+	q->poller.max_ns = cfg->poll_us * 1000;
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->lead, NULL);
 	pthread_cond_init(&q->rest, NULL);

@@ -14,13 +14,18 @@
 /* Most threads of a queue where the options say nothing. */
 #define QUEUE_DEFAULT_THREADS 64
 
+struct queue_config {
+	uint32_t threads; /* the most it may use, at least 2 are; 0: the default */
+	uint32_t poll_us; /* how long its thread looks for the next chain before it sleeps, where that pays */
+};
+
 struct queue;
 struct watch;
 
-/* @threads: the most it may use, at least 2. @watch hears of its requests; NULL: nobody does. NULL if memory
- * or descriptors are short. Session and watch must outlive it. */
-struct queue *queue_new(
-	struct fuse_session *session, unsigned int index, unsigned int threads, struct watch *watch);
+/* @watch hears of its requests; NULL: nobody does. NULL if memory or descriptors are short. Session and watch
+ * must outlive it. */
+struct queue *queue_new(struct fuse_session *session, unsigned int index, const struct queue_config *cfg,
+	struct watch *watch);
 void queue_free(struct queue *q); /* stops it; NULL is allowed */
 
 /* As struct vhost_ops says for vq_start, vq_stop, vq_remap and vq_set_call. */

@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "base/guard.h"
 #include "base/log.h"
-#include "daemon/queue.h"
 #include "daemon/watch.h"
 
 #include <fcntl.h>
@@ -121,14 +120,12 @@ static int make_window(struct serve *s, struct err *err)
 
 static int make_queues(struct serve *s, struct err *err)
 {
-	unsigned int threads = s->cfg.queue_threads ? s->cfg.queue_threads : QUEUE_DEFAULT_THREADS;
-
 	s->watch = watch_new();
 	if (!s->watch)
 		return err_set(err, ENOMEM, "no memory or descriptors");
 	s->nqueues = MIN(1 + s->cfg.vhost.request_queues, VHOST_MAX_QUEUES);
 	for (unsigned int i = 0; i < s->nqueues; i++) {
-		s->queues[i] = queue_new(s->session, i, threads, s->watch);
+		s->queues[i] = queue_new(s->session, i, &s->cfg.queue, s->watch);
 		if (!s->queues[i])
 			return err_set(err, ENOMEM, "no memory or descriptors for %u queues", s->nqueues);
 	}

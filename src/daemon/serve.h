@@ -7,6 +7,7 @@
 #ifndef DAEMON_SERVE_H
 #define DAEMON_SERVE_H
 
+#include "daemon/queue.h"
 #include "dax/dax.h"
 #include "fs/fs.h"
 #include "fuse/session.h"
@@ -17,14 +18,14 @@ struct serve_config {
 	struct fuse_session_config fuse;
 	struct fs_config fs;   /* without its window */
 	struct dax_config dax; /* without its front-end */
-	int socket;	       /* listening, or already connected to a front-end; stays the caller's */
-	int signals;	       /* readable: end cleanly, and soon (a signalfd); stays the caller's */
+	struct queue_config queue;
+	int socket;  /* listening, or already connected to a front-end; stays the caller's */
+	int signals; /* readable: end cleanly, and soon (a signalfd); stays the caller's */
 	/* It takes too long: called by another thread ahead of _exit(). */
 	void (*overdue)(void *arg);
 	void *overdue_arg;
-	bool exit_on_disconnect;    /* the first front-end's going ends the daemon; always so for a connected
-				       socket */
-	unsigned int queue_threads; /* most threads a queue may have; 0: the default */
+	bool exit_on_disconnect; /* the first front-end's going ends the daemon; always so for a connected
+				    socket */
 };
 
 struct serve;

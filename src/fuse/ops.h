@@ -37,6 +37,9 @@ enum op_block {
 	OP_BLOCK_PEER, /* the front-end's answer, which it may only give once the request's queue has stopped:
 			* no guest memory is touched until OP_BLOCK_PEER_DONE. -EINTR: don't begin. */
 	OP_BLOCK_PEER_DONE, /* after each OP_BLOCK_PEER that was granted. -ECANCELED, as below */
+	/* No op says this: a request begins that may take longer than those that are all but system calls on
+	 * what is in memory. Answers shall not be held back for it. */
+	OP_BLOCK_LONG,
 	/* No op says this: a request that waited for a lock has its answer. The thread may have to wait until
 	 * its queue runs again. -ECANCELED: nobody is there any more to be answered. */
 	OP_BLOCK_ANSWER,

@@ -26,6 +26,7 @@ enum {
 	OPC_WAITS = 1 << 5,	/* can be cancelled */
 	OPC_XATTR = 1 << 6,	/* ENOSYS without --xattr */
 	OPC_IN_PLACE = 1 << 7,	/* what follows the fixed arguments stays in the guest's memory */
+	OPC_QUICK = 1 << 8,	/* a system call or two on what is mostly in memory, if it carries little */
 };
 
 struct opcode {
@@ -39,9 +40,9 @@ struct opcode {
 #define OUT(record) sizeof(struct record)
 
 static const struct opcode opcodes[FUSE_OPCODES] = {
-	[FUSE_LOOKUP] = {fuse_do_lookup, 0, OUT(fuse_entry_out), 0},
-	[FUSE_FORGET] = {fuse_do_forget, IN(fuse_forget_in), 0, OPC_NO_REPLY},
-	[FUSE_GETATTR] = {fuse_do_getattr, IN(fuse_getattr_in), OUT(fuse_attr_out), 0},
+	[FUSE_LOOKUP] = {fuse_do_lookup, 0, OUT(fuse_entry_out), OPC_QUICK},
+	[FUSE_FORGET] = {fuse_do_forget, IN(fuse_forget_in), 0, OPC_NO_REPLY | OPC_QUICK},
+	[FUSE_GETATTR] = {fuse_do_getattr, IN(fuse_getattr_in), OUT(fuse_attr_out), OPC_QUICK},
 	[FUSE_SETATTR] = {fuse_do_setattr, IN(fuse_setattr_in), OUT(fuse_attr_out), OPC_CHANGES},
 	[FUSE_READLINK] = {fuse_do_readlink, 0, 0, 0},
 	[FUSE_SYMLINK] = {fuse_do_symlink, 0, OUT(fuse_entry_out), OPC_CHANGES},
@@ -52,8 +53,9 @@ static const struct opcode opcodes[FUSE_OPCODES] = {
 	[FUSE_RENAME] = {fuse_do_rename, IN(fuse_rename_in), 0, OPC_CHANGES},
 	[FUSE_LINK] = {fuse_do_link, IN(fuse_link_in), OUT(fuse_entry_out), OPC_CHANGES},
 	[FUSE_OPEN] = {fuse_do_open, IN(fuse_open_in), OUT(fuse_open_out), 0},
-	[FUSE_READ] = {fuse_do_read, IN(fuse_read_in), 0, 0},
-	[FUSE_WRITE] = {fuse_do_write, IN(fuse_write_in), OUT(fuse_write_out), OPC_CHANGES | OPC_IN_PLACE},
+	[FUSE_READ] = {fuse_do_read, IN(fuse_read_in), 0, OPC_QUICK},
+	[FUSE_WRITE] = {fuse_do_write, IN(fuse_write_in), OUT(fuse_write_out),
+		OPC_CHANGES | OPC_IN_PLACE | OPC_QUICK},
 	[FUSE_STATFS] = {fuse_do_statfs, 0, OUT(fuse_statfs_out), 0},
 	[FUSE_RELEASE] = {fuse_do_release, IN(fuse_release_in), 0, 0},
 	[FUSE_FSYNC] = {fuse_do_fsync, IN(fuse_fsync_in), 0, 0},
@@ -94,6 +96,9 @@ static const struct opcode opcodes[FUSE_OPCODES] = {
 		OUT(fuse_copy_file_range_out), OPC_CHANGES},
 };
 static const struct opcode unknown;
+
+/* Most bytes of a request and of its reply with which it is still quick. */
+#define QUICK_MAX (64 * 1024)
 
 /* Where the reply's header goes, noted before handlers edit the vector. */
 static void find_reply_room(struct fuse_req *rq)
@@ -184,6 +189,11 @@ static ssize_t handle(struct fuse_req *rq, const struct opcode *op)
 	return op->handle(rq);
 }
 
+static bool is_quick(const struct fuse_req *rq, const struct opcode *op)
+{
+	return op->flags & OPC_QUICK && rq->h.len <= QUICK_MAX && rq->room <= QUICK_MAX;
+}
+
 static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 {
 	ssize_t r;
@@ -196,6 +206,8 @@ static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 	if (r)
 		return r;
 	prepare_worker(rq);
+	if (rq->w->may_block && !is_quick(rq, op))
+		rq->w->may_block(rq->w->arg, OP_BLOCK_LONG);
 	if (op->flags & OPC_ALONE) {
 		worker_exclusive_begin(rq->s);
 		r = handle(rq, op);

@@ -3,6 +3,7 @@
 #include "vhost/message.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -121,10 +122,7 @@ int message_take_fd(struct message *m, unsigned int i)
 
 static int64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
+	return (int64_t)(clock_ns() / 1000000);
 }
 
 static int await_room(int sock, int64_t deadline, struct err *err)

@@ -237,6 +237,16 @@ static void no_kick(struct vring *vr)
 		set_event(vr, EVENT_DISABLE, 0);
 }
 
+static struct vring_watch watch(const struct vring *vr)
+{
+	const struct slot *ring = vr->at.desc;
+
+	return (struct vring_watch){.word = &ring[vr->avail].flags,
+		.mask = DESC_AVAIL | DESC_USED,
+		.value = vr->avail_wrap ? DESC_AVAIL : DESC_USED,
+		.equal = true};
+}
+
 const struct ring_ops ring_packed = {
 	.desc_align = 16,
 	.avail_align = 4,
@@ -251,4 +261,5 @@ const struct ring_ops ring_packed = {
 	.wants_call = wants_call,
 	.want_kick = want_kick,
 	.no_kick = no_kick,
+	.watch = watch,
 };

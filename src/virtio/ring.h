@@ -8,8 +8,6 @@
 
 #include "virtio/vring.h"
 
-#include <endian.h>
-
 enum {
 	DESC_NEXT = 1,
 	DESC_WRITE = 2,
@@ -59,6 +57,7 @@ struct ring_ops {
 	bool (*wants_call)(struct vring *vr, uint32_t uncalled);
 	bool (*want_kick)(struct vring *vr);
 	void (*no_kick)(struct vring *vr);
+	struct vring_watch (*watch)(const struct vring *vr);
 };
 
 struct vring {

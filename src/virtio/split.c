@@ -182,6 +182,13 @@ static void no_kick(struct vring *vr)
 		set_flags(vr, USED_NO_NOTIFY);
 }
 
+static struct vring_watch watch(const struct vring *vr)
+{
+	const struct avail *a = vr->at.avail;
+
+	return (struct vring_watch){.word = &a->idx, .mask = UINT16_MAX, .value = vr->avail};
+}
+
 const struct ring_ops ring_split = {
 	.desc_align = 16,
 	.avail_align = 2,
@@ -196,4 +203,5 @@ const struct ring_ops ring_split = {
 	.wants_call = wants_call,
 	.want_kick = want_kick,
 	.no_kick = no_kick,
+	.watch = watch,
 };

@@ -224,6 +224,14 @@ void vring_no_kick(struct vring *vr)
 		vr->ops->no_kick(vr);
 }
 
+bool vring_watch(const struct vring *vr, struct vring_watch *w)
+{
+	if (!vr->mem || vr->broken)
+		return false;
+	*w = vr->ops->watch(vr);
+	return true;
+}
+
 const char *table_read(const struct vring *vr, const struct table *t, uint32_t i, struct desc *out)
 {
 	const volatile struct wire_desc *d;

@@ -10,6 +10,7 @@
 
 #include "virtio/mem.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -91,6 +92,24 @@ bool vring_wants_call(struct vring *vr);
  */
 bool vring_want_kick(struct vring *vr);
 void vring_no_kick(struct vring *vr);
+
+/*
+ * What tells that a chain has come: a word of the guest's memory that may be looked at without the owner's
+ * lock, as long as the caller holds a reference to the map that the ring had when the watch was made. False:
+ * the ring does not run.
+ */
+struct vring_watch {
+	const uint16_t *word; /* the guest's: any value may come */
+	uint16_t mask, value;
+	bool equal; /* a chain is there if the word, masked, is the value; else if it is not */
+};
+bool vring_watch(const struct vring *vr, struct vring_watch *w);
+static inline bool vring_watch_ready(const struct vring_watch *w)
+{
+	uint16_t v = le16toh(__atomic_load_n(w->word, __ATOMIC_RELAXED)) & w->mask;
+
+	return (v == w->value) == w->equal;
+}
 
 /* Logs a chain's pieces at warning level, for a ring or request that was found broken. */
 void vring_log_chain(const struct vring_chain *chain, const char *why);

@@ -512,10 +512,17 @@ static void counters_outlive_workers(void **state)
 	guest_close(&g);
 }
 
+struct blocks {
+	int io, longs;
+};
+
 static int count_blocks(void *arg, enum op_block kind)
 {
-	assert_int_equal(kind, OP_BLOCK_IO);
-	++*(int *)arg;
+	struct blocks *b = arg;
+
+	assert_true(kind == OP_BLOCK_IO || kind == OP_BLOCK_LONG);
+	b->io += kind == OP_BLOCK_IO;
+	b->longs += kind == OP_BLOCK_LONG;
 	return 0;
 }
 
@@ -524,20 +531,54 @@ static void the_queue_is_handed_over_once_a_request(void **state)
 {
 	static const char *const names[] = {"a", "b", "c", NULL};
 	struct fuse_read_in in = {.fh = FAKE_FH, .size = 4096};
+	struct blocks blocks = {0};
 	struct fuse_worker *w;
-	int calls = 0;
 	struct guest g;
 
 	(void)state;
 	start(&g);
 	g.fs.names = names;
-	w = fuse_worker_new(g.session, count_blocks, &calls);
+	w = fuse_worker_new(g.session, count_blocks, &blocks);
 	for (int i = 1; i <= 2; i++) {
 		guest_begin(&g, FUSE_READDIRPLUS, 7);
 		guest_put_record(&g, in);
 		guest_send_by(&g, w);
-		assert_int_equal(calls, i);
+		assert_int_equal(blocks.io, i);
+		assert_int_equal(blocks.longs, i);
 	}
+	fuse_worker_free(w);
+	guest_close(&g);
+}
+
+/* Answers that are held back go out ahead of a request that may take its time: one of another kind, or large.
+ */
+static void only_quick_requests_come_unannounced(void **state)
+{
+	struct fuse_read_in in = {.fh = FAKE_FH, .size = 4096};
+	struct fuse_getattr_in attr = {0};
+	struct blocks blocks = {0};
+	struct fuse_worker *w;
+	struct guest g;
+
+	(void)state;
+	start(&g);
+	w = fuse_worker_new(g.session, count_blocks, &blocks);
+	g.room = 16 + 4096;
+	guest_begin(&g, FUSE_READ, 7);
+	guest_put_record(&g, in);
+	guest_send_by(&g, w);
+	guest_begin(&g, FUSE_GETATTR, 7);
+	guest_put_record(&g, attr);
+	guest_send_by(&g, w);
+	assert_int_equal(blocks.longs, 0);
+	g.room = 16 + 64 * 1024 + 1;
+	guest_begin(&g, FUSE_READ, 7);
+	guest_put_record(&g, in);
+	guest_send_by(&g, w);
+	assert_int_equal(blocks.longs, 1);
+	guest_begin(&g, FUSE_STATFS, 1);
+	guest_send_by(&g, w);
+	assert_int_equal(blocks.longs, 2);
 	fuse_worker_free(w);
 	guest_close(&g);
 }
@@ -744,6 +785,7 @@ int main(void)
 		cmocka_unit_test(a_request_without_a_header_is_a_bad_chain),
 		cmocka_unit_test(counters_outlive_workers),
 		cmocka_unit_test(the_queue_is_handed_over_once_a_request),
+		cmocka_unit_test(only_quick_requests_come_unannounced),
 		cmocka_unit_test(interrupt_ends_the_wait_it_names),
 		cmocka_unit_test(a_worker_can_be_cancelled),
 		cmocka_unit_test(init_ends_waits),

@@ -81,7 +81,7 @@ static void test_defaults(void **state)
 		o.fs.handles == FS_HANDLES_PREFER && !o.fs.allow_direct_io && !o.fs.xattr && !o.fs.readonly);
 	ACCEPTS("", o.fs.max_inodes == 4194304 && o.fs.max_handles == 262144 && o.fs.max_lock_owners);
 	ACCEPTS("", o.vhost.packed && o.vhost.request_queues >= 1 && o.vhost.request_queues <= 8);
-	ACCEPTS("", !o.vhost.tag[0] && !o.queue_threads && !o.exit_on_disconnect && !o.daemonize);
+	ACCEPTS("", !o.vhost.tag[0] && !o.queue.threads && !o.exit_on_disconnect && !o.daemonize);
 	ACCEPTS("", o.sandbox.mode == SANDBOX_NAMESPACE && o.sandbox.seccomp == SANDBOX_SECCOMP_KILL);
 	ACCEPTS("", o.sandbox.rlimit_nofile == SANDBOX_RLIMIT_DEFAULT && !o.sandbox.modcaps);
 	ACCEPTS("", o.log_level == LOG_LEVEL_INFO && !o.syslog);
@@ -466,7 +466,7 @@ static void test_libvirt(void **state)
 	(void)state;
 	assert_int_equal(parse(&o, old, &err), 0);
 	assert_true(o.fd == 34 && o.fuse.xattr && o.fuse.flock_locks && o.fuse.posix_locks &&
-		    o.queue_threads == 4);
+		    o.queue.threads == 4);
 	assert_true(o.fuse.cache == FUSE_CACHE_ALWAYS && o.log_level == LOG_LEVEL_DEBUG);
 	options_free(&o);
 	assert_int_equal(parse(&o, old_off, &err), 0);
@@ -476,7 +476,7 @@ static void test_libvirt(void **state)
 	assert_int_equal(parse(&o, new, &err), 0);
 	assert_true(o.fuse.cache == FUSE_CACHE_NEVER && o.fuse.xattr && o.sandbox.rlimit_nofile == 4096);
 	assert_true(
-		o.log_level == LOG_LEVEL_DEBUG && o.queue_threads == 2 && o.sandbox.mode == SANDBOX_CHROOT);
+		o.log_level == LOG_LEVEL_DEBUG && o.queue.threads == 2 && o.sandbox.mode == SANDBOX_CHROOT);
 	options_free(&o);
 }
 
@@ -490,7 +490,7 @@ static void test_kata(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&o, go, &err), 0);
-	assert_true(o.syslog && o.fd == 3 && o.queue_threads == 1 && o.fuse.announce_submounts);
+	assert_true(o.syslog && o.fd == 3 && o.queue.threads == 1 && o.fuse.announce_submounts);
 	options_free(&o);
 	assert_int_equal(parse(&o, rust, &err), 0);
 	assert_true(!strcmp(o.socket_path, "/s") && o.fuse.cache == FUSE_CACHE_ALWAYS && o.fuse.xattr);

@@ -394,6 +394,7 @@ static void test_batched_call(void **state)
 static void test_kicks(void **state)
 {
 	const struct buf b = {DATA_GPA, 8, true};
+	struct vring_watch w;
 	struct rig r;
 
 	(void)state;
@@ -408,7 +409,10 @@ static void test_kicks(void **state)
 			assert_false(driver_must_kick(&r.d));
 			if (k % 2 == 0)
 				continue;
+			assert_true(vring_watch(r.vr, &w));
+			assert_false(vring_watch_ready(&w));
 			assert_true(driver_add(&r.d, &b, 1, 0) >= 0);
+			assert_true(vring_watch_ready(&w));
 			assert_true(vring_want_kick(r.vr)); /* the driver may have looked before we asked */
 			assert_int_equal(vring_pop(r.vr, &r.c), 1);
 			vring_push(r.vr, &r.c, 1);
@@ -439,6 +443,7 @@ static void test_base(void **state)
 			assert_null(vring_mem(r.vr));
 			assert_int_equal(vring_pop(r.vr, &r.c), 0);
 			assert_false(vring_want_kick(r.vr));
+			assert_false(vring_watch(r.vr, &(struct vring_watch){0}));
 			vring_free(r.vr);
 			r.vr = vring_new();
 			assert_int_equal(vring_start(r.vr, &r.d.cfg, base, r.d.mem, NULL, &err), 0);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* When a queue's thread polls, and when it gives that up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "daemon/poller.h"
+
+#define MAX_NS 50000u
+
+/* Sleeps of one length until the next try; gives up after @most. */
+static uint32_t sleeps_until_try(struct poller *p, uint64_t ns, uint32_t most)
+{
+	uint32_t n = 0;
+
+	for (; !poller_budget(p) && n < most; n++)
+		poller_slept(p, ns);
+	return n;
+}
+
+static void test_off(void **state)
+{
+	struct poller p = {.max_ns = 0};
+
+	(void)state;
+	assert_int_equal(poller_budget(&p), 0);
+	poller_slept(&p, 1);
+	assert_int_equal(poller_budget(&p), 0);
+}
+
+static void test_goes_on_while_it_pays(void **state)
+{
+	struct poller p = {.max_ns = MAX_NS};
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(poller_budget(&p), MAX_NS);
+		poller_hit(&p);
+	}
+	poller_miss(&p); /* one in vain is forgiven */
+	assert_int_equal(poller_budget(&p), MAX_NS);
+}
+
+/* As where the guest waits for our CPU: it comes soon whenever we sleep, and never while we poll. */
+static void test_tries_in_vain_become_rare(void **state)
+{
+	struct poller p = {.max_ns = MAX_NS};
+	uint32_t sleeps = 0, tries = 0;
+
+	(void)state;
+	while (sleeps < 100000) {
+		sleeps += sleeps_until_try(&p, 5000, UINT32_MAX);
+		poller_miss(&p);
+		tries++;
+		sleeps++;
+		poller_slept(&p, 5000);
+	}
+	assert_in_range(tries, 10, 120);
+	sleeps = sleeps_until_try(&p, 5000, UINT32_MAX);
+	assert_in_range(sleeps, 0, POLLER_BACKOFF_MAX);
+	for (int i = 0; i < 12; i++)
+		poller_hit(&p);
+	poller_miss(&p); /* it paid again: forgiven again */
+	assert_int_equal(poller_budget(&p), MAX_NS);
+}
+
+/* As of a guest that asks a thousand times a second. */
+static void test_long_sleeps_cost_no_tries(void **state)
+{
+	struct poller p = {.max_ns = MAX_NS};
+
+	(void)state;
+	poller_miss(&p);
+	poller_miss(&p);
+	assert_int_equal(sleeps_until_try(&p, 1000000, 10000), 10000);
+	assert_int_equal(sleeps_until_try(&p, MAX_NS, 10000), 1);
+}
+
+static void test_look(void **state)
+{
+	uint16_t word = htole16(7);
+	struct vring_watch split = {.word = &word, .mask = UINT16_MAX, .value = 7};
+	struct vring_watch packed = {.word = &word, .mask = 1 << 7 | 1 << 15, .value = 1 << 7, .equal = true};
+
+	(void)state;
+	assert_false(poller_look(&split, 1000));
+	assert_false(poller_look(&packed, 1000));
+	word = htole16(1 << 7 | 3);
+	assert_true(poller_look(&split, 1000000000));
+	assert_true(poller_look(&packed, 1000000000));
+	word = htole16(1 << 7 | 1 << 15);
+	assert_false(poller_look(&packed, 1000));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_goes_on_while_it_pays),
+		cmocka_unit_test(test_tries_in_vain_become_rare),
+		cmocka_unit_test(test_long_sleeps_cost_no_tries),
+		cmocka_unit_test(test_look),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
