@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <mntent.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -203,6 +205,34 @@ void root_mount_shares(const struct init_config *c)
 	}
 }
 
+/* The mount beneath @at that was made last. */
+static bool last_beneath(const char *at, char *out, size_t size)
+{
+	size_t len = strlen(at);
+	struct mntent *m;
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	bool found = false;
+
+	while (mounts && (m = getmntent(mounts))) {
+		if (strncmp(m->mnt_dir, at, len) || m->mnt_dir[len] != '/')
+			continue;
+		found = (size_t)snprintf(out, size, "%s", m->mnt_dir) < size;
+	}
+	if (mounts)
+		endmntent(mounts);
+	return found;
+}
+
+/* One after the other: Linux 6.1 crashes now and then if mounts of the host's go together with their share's.
+ */
+static void unmount_beneath(const char *at)
+{
+	char path[PATH_MAX];
+
+	while (last_beneath(at, path, sizeof(path)) && !umount2(path, MNT_DETACH))
+		continue;
+}
+
 void root_unmount_shares(const struct init_config *c)
 {
 	if (chdir("/") < 0)
@@ -214,6 +244,7 @@ void root_unmount_shares(const struct init_config *c)
 			syncfs(fd);
 			close(fd);
 		}
+		unmount_beneath(c->shares[i].at);
 		umount2(c->shares[i].at, MNT_DETACH);
 	}
 }
