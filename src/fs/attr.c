@@ -23,23 +23,24 @@ int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct sta
 	return 0;
 }
 
-void fs_number(const struct fs *fs, struct statx *st)
+void fs_number(const struct fs *fs, struct nodeid node, struct statx *st)
 {
 	uint64_t ino = st->stx_ino;
 
 	if (fs->features.submounts)
-		return;
-	inode_number(fs->inodes, inode_key_of(st).dev, &ino);
+		inode_number_mounted(fs->inodes, node, inode_key_of(st).dev, &ino);
+	else
+		inode_number(fs->inodes, inode_key_of(st).dev, &ino);
 	st->stx_ino = ino;
 }
 
-static int stat_fd(const struct fs *fs, int fd, struct op_entry *out)
+static int stat_fd(const struct fs *fs, int fd, struct nodeid node, struct op_entry *out)
 {
 	int r = fs_stat(fs, fd, "", AT_EMPTY_PATH, &out->st);
 
 	out->attr_flags = r ? 0 : fs_window_mark(fs, &out->st);
 	if (!r)
-		fs_number(fs, &out->st);
+		fs_number(fs, node, &out->st);
 	return r;
 }
 
@@ -52,11 +53,11 @@ int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 
 	(void)mask;
 	if (h) {
-		r = stat_fd(fs, h->fd, out);
+		r = stat_fd(fs, h->fd, node, out);
 		handle_put(fs->handles, h);
 	} else {
 		r = inode_use(fs->inodes, node, &u);
-		r = r ? r : stat_fd(fs, u.fd, out);
+		r = r ? r : stat_fd(fs, u.fd, node, out);
 	}
 	out->node = node;
 	return r ? r : fs_window_seen(fs, c, out);
@@ -257,7 +258,7 @@ int fs_op_setattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 	t.file = h;
 	r = (int)effect_end(fs, &e, set_all(fs, c, &t, a));
 	handle_put(fs->handles, h);
-	return r ? r : stat_fd(fs, u.fd, out);
+	return r ? r : stat_fd(fs, u.fd, node, out);
 }
 
 int fs_op_statfs(struct fs *fs, struct op_ctx *c, struct nodeid node, struct statvfs *out)

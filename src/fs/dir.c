@@ -266,8 +266,11 @@ static uint64_t ino_of(struct fs *fs, const struct dir_slot *s, const struct hos
 	uint64_t ino = d->ino;
 	struct inode *dir;
 
-	if (!above && fs->features.submounts)
+	if (!above && fs->features.submounts) {
+		inode_number_listed(
+			fs->inodes, (struct nodeid){s->handle->node}, !strcmp(d->name, "."), &ino);
 		return ino;
+	}
 	dir = inode_get(fs->inodes, (struct nodeid){s->handle->node});
 	if (!dir)
 		return ino;

@@ -387,15 +387,53 @@ static int learn_root(struct inode_table *t, const struct fs_config *cfg, struct
 	return 0;
 }
 
-void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino)
+static uint64_t mixed(uint64_t dev, uint64_t ino)
 {
-	uint64_t h = *ino + dev * 0x9e3779b97f4a7c15ULL;
+	uint64_t h = ino + dev * 0x9e3779b97f4a7c15ULL;
 
-	if (dev == at(t, 1)->key.dev)
-		return;
 	h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ULL;
 	h = (h ^ h >> 27) * 0x94d049bb133111ebULL;
-	*ino = h ^ h >> 31;
+	return h ^ h >> 31;
+}
+
+void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino)
+{
+	if (dev != at(t, 1)->key.dev)
+		*ino = mixed(dev, *ino);
+}
+
+void inode_mark(struct inode_table *t, struct nodeid node, uint8_t flags)
+{
+	struct inode *i = inode_get(t, node);
+
+	if (i && (atomic_load(&i->flags) & flags) != flags)
+		atomic_fetch_or(&i->flags, flags);
+	inode_put(t, i);
+}
+
+bool inode_mixes(const struct inode *dir)
+{
+	uint8_t flags = atomic_load_explicit(&dir->flags, memory_order_relaxed);
+
+	return (flags & (INODE_MIXED | INODE_MOUNT)) == INODE_MIXED;
+}
+
+void inode_number_mounted(struct inode_table *t, struct nodeid node, uint64_t dev, uint64_t *ino)
+{
+	const struct inode *i = at(t, (uint32_t)node.v);
+
+	if (atomic_load_explicit(&i->flags, memory_order_relaxed) & INODE_MIXED)
+		*ino = mixed(dev, *ino);
+}
+
+void inode_number_listed(struct inode_table *t, struct nodeid dir, bool itself, uint64_t *ino)
+{
+	const struct inode *i = at(t, (uint32_t)dir.v);
+
+	if (itself)
+		inode_number_mounted(t, dir, i->key.dev, ino);
+	else if (inode_mixes(i))
+		*ino = mixed(i->key.dev, *ino);
 }
 
 static uint64_t hash_heads(uint32_t inodes)

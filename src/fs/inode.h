@@ -55,9 +55,11 @@ static_assert(sizeof(struct inode) <= 160, "a million inodes cost at most 160 MB
 #define INODE_PINNED 1u /* the descriptor is never taken back: no file handle can be had */
 #define INODE_USED   2u /* the clock hand has not passed since its descriptor was used */
 #define INODE_CACHED 4u /* its descriptor is among those that the clock hand visits; clock lock */
-#define INODE_KNOWNS                                                                           \
-	8u /* the last name looked up in this directory was known already: a guess at the next \
-	    */
+#define INODE_KNOWNS                                                                                        \
+	8u		/* the last name looked up in this directory was known already: a guess at the next \
+			 */
+#define INODE_MIXED 16u /* its number is mixed with its device's */
+#define INODE_MOUNT 32u /* a directory that is a mount of its own to a guest that knows of mounts */
 
 struct inode_table;
 
@@ -102,6 +104,19 @@ struct inode_key inode_key_of(const struct statx *st);
  * what it is and meets another one's only by chance (1 in 2^64).
  */
 void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino);
+
+/*
+ * The same for a guest that knows of mounts (features.submounts): within each, numbers are what they are on
+ * the device of its root. Mixed are those of inodes on other devices (subvolumes, layers of an overlay, a
+ * file bound from another file system), and a mount's root's, which Linux shows among its parent's inodes
+ * until somebody enters it. inode_mark() notes INODE_MIXED or INODE_MOUNT on an inode that the guest has
+ * looked up. inode_number_mounted(), and inode_number_listed() for an entry of a directory, or for itself:
+ * somebody keeps that inode.
+ */
+void inode_mark(struct inode_table *t, struct nodeid node, uint8_t flags);
+void inode_number_mounted(struct inode_table *t, struct nodeid node, uint64_t dev, uint64_t *ino);
+void inode_number_listed(struct inode_table *t, struct nodeid dir, bool itself, uint64_t *ino);
+bool inode_mixes(const struct inode *dir); /* the numbers of what is in this directory are mixed */
 
 /* The inode a guest means, with a reference, or NULL (the op answers ESTALE). Any nodeid may come. */
 struct inode *inode_get(struct inode_table *t, struct nodeid node);

@@ -49,8 +49,13 @@ struct fs {
  * -errno. */
 int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct statx *st);
 
-/* attr.c: the inode's number becomes the guest's. After inode_key_of(): the key has the host's. */
-void fs_number(const struct fs *fs, struct statx *st);
+/* attr.c: the number of the inode, which somebody keeps, becomes the guest's. After inode_key_of(): the key
+ * has the host's. */
+void fs_number(const struct fs *fs, struct nodeid node, struct statx *st);
+
+/* namei.c: completes the answer, which has out->st and out->node, for an inode that is @name in @dir, or was
+ * just made there (NULL). */
+void fs_found(struct fs *fs, const struct inode_use *dir, const char *name, struct op_entry *out);
 
 /*
  * window.c: OP_ATTR_DAX if the guest shall map the inode, else 0. By what fs_stat() says, ahead of

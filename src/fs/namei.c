@@ -39,11 +39,35 @@ int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type,
 	return fd < 0 ? -errno : fd;
 }
 
-static uint32_t attr_flags(const struct fs *fs, const struct inode_key *dir, const struct inode_key *key)
+/*
+ * Only mounts are announced as such. A device may change within one, as subvolumes and layers of overlays
+ * are, and then the host renames what the guest could not; Linux 6.1 crashes when it renames such a
+ * directory.
+ */
+static void crossed(struct fs *fs, const struct inode_use *dir, const char *name, const struct inode_key *key,
+	struct op_entry *out)
 {
-	bool crossed = key->type == S_IFDIR && key->mnt_id != dir->mnt_id;
+	bool mount = key->mnt_id != dir->inode->key.mnt_id;
+	uint8_t flags = key->dev != dir->inode->key.dev || inode_mixes(dir->inode) ? INODE_MIXED : 0;
 
-	return fs->features.submounts && crossed ? OP_ATTR_SUBMOUNT : 0;
+	if (mount && name)
+		inode_crossed(fs->inodes, out->node, dir->inode, name);
+	if (mount && key->type == S_IFDIR)
+		flags |= INODE_MOUNT;
+	inode_mark(fs->inodes, out->node, flags);
+	if (flags & INODE_MOUNT && fs->features.submounts)
+		out->attr_flags |= OP_ATTR_SUBMOUNT;
+}
+
+void fs_found(struct fs *fs, const struct inode_use *dir, const char *name, struct op_entry *out)
+{
+	const struct inode_key *above = &dir->inode->key;
+	struct inode_key key = inode_key_of(&out->st);
+
+	out->attr_flags = fs_window_mark(fs, &out->st);
+	if (key.mnt_id != above->mnt_id || key.dev != above->dev || inode_mixes(dir->inode))
+		crossed(fs, dir, name, &key, out);
+	fs_number(fs, out->node, &out->st);
 }
 
 /* What the name means is opened first, and examined then, so that both are about one inode. 0, 1 if it is new
@@ -80,17 +104,12 @@ static int learn_known(struct fs *fs, int dir, const char *name, struct op_entry
 int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out)
 {
 	bool ask_first = !tune.lookup_guess || inode_expects_known(parent->inode);
-	struct inode_key key;
 	int r = ask_first ? learn_known(fs, parent->fd, name, out) : learn_name(fs, parent->fd, name, out);
 
 	if (r < 0)
 		return r;
 	inode_expect_known(parent->inode, !r);
-	key = inode_key_of(&out->st);
-	out->attr_flags = attr_flags(fs, &parent->inode->key, &key) | fs_window_mark(fs, &out->st);
-	if (key.mnt_id != parent->inode->key.mnt_id)
-		inode_crossed(fs->inodes, out->node, parent->inode, name);
-	fs_number(fs, &out->st);
+	fs_found(fs, parent, name, out);
 	return 0;
 }
 

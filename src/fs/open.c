@@ -182,7 +182,7 @@ static int open_existing(struct opening *o, struct op_entry *out)
 		return -EIO;
 	if (!r && o->guest & O_TRUNC) {
 		r = fs_stat(o->fs, u.fd, "", AT_EMPTY_PATH, &out->st);
-		fs_number(o->fs, &out->st);
+		fs_number(o->fs, out->node, &out->st);
 	}
 	return r == -EACCES || r == -EPERM ? -ESTALE : r;
 }
@@ -203,7 +203,7 @@ static int create_existing(
 }
 
 /* The inode behind a descriptor that was just made, for the guest. */
-static int learn_fd(struct fs *fs, int fd, struct op_entry *out)
+static int learn_fd(struct fs *fs, const struct inode_use *dir, int fd, struct op_entry *out)
 {
 	struct inode_key key;
 	char number[16];
@@ -217,19 +217,19 @@ static int learn_fd(struct fs *fs, int fd, struct op_entry *out)
 	if (path_fd < 0)
 		return -errno;
 	key = inode_key_of(&out->st);
-	out->attr_flags = fs_window_mark(fs, &out->st);
-	fs_number(fs, &out->st);
 	r = inode_learn(fs->inodes, &key, path_fd, &out->node);
+	if (r >= 0)
+		fs_found(fs, dir, NULL, out);
 	return MIN(r, 0);
 }
 
 /* A file that was just made becomes an inode and, where the guest keeps any, a handle; which takes *fd. */
-static int hand_out(struct opening *o, int *fd, struct op_entry *out)
+static int hand_out(struct opening *o, const struct inode_use *dir, int *fd, struct op_entry *out)
 {
 	int r = cred_daemon(o->fs);
 
 	if (!r)
-		r = learn_fd(o->fs, *fd, out);
+		r = learn_fd(o->fs, dir, *fd, out);
 	if (r)
 		return r;
 	*o->fh = OP_NO_HANDLE;
@@ -303,7 +303,7 @@ int fs_op_create(struct fs *fs, struct op_ctx *c, struct nodeid parent, const ch
 	autofd int fd = make(&o, parent, &p, name, m);
 	if (fd == -EEXIST && !(flags & O_EXCL))
 		return create_existing(&o, &p, name, out);
-	return fd < 0 ? fd : hand_out(&o, &fd, out);
+	return fd < 0 ? fd : hand_out(&o, &p, &fd, out);
 }
 
 int fs_op_tmpfile(struct fs *fs, struct op_ctx *c, struct nodeid parent, const struct op_mode *m,
@@ -318,7 +318,7 @@ int fs_op_tmpfile(struct fs *fs, struct op_ctx *c, struct nodeid parent, const s
 	if (r)
 		return r;
 	autofd int fd = make(&o, parent, &p, NULL, m);
-	return fd < 0 ? fd : hand_out(&o, &fd, out);
+	return fd < 0 ? fd : hand_out(&o, &p, &fd, out);
 }
 
 /* Local file systems have nothing to say at close(2), others may report what went wrong since. */

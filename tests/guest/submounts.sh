@@ -10,6 +10,7 @@ if [ "${2-}" != inside ]; then
 fi
 cleanup() {
 	umount -R -l "$D"
+	umount -l "$T/other" 2>/dev/null
 }
 mount --bind "$D" "$D"
 mount --make-shared "$D"
@@ -27,6 +28,14 @@ mount -t tmpfs after "$D/after"
 touch "$D"/after/{1..20}
 is "files of both mounts" "20 20" 'echo $(ls before | wc -l) $(ls after | wc -l)'
 is "a bound file" bound 'cat bound'
+# alien: a file of one tmpfs bound into another: the second inode of both.
+mkdir "$T/other"
+mount -t tmpfs other "$T/other"
+echo alien >"$T/other/file"
+touch "$D/after/spot"
+mount --bind "$T/other/file" "$D/after/spot"
+is "a file of another file system" alien 'cat after/spot'
+is "its number by name and descriptor" 1 'exec 5<after/spot; stat -L -c %i after/spot /proc/self/fd/5 | sort -u | wc -l; exec 5<&-'
 is "no two inodes have one number" "" 'find . -printf "%D:%i\n" | sort | uniq -d'
 first=$(g 'find . -printf "%p %i\n" | sort')
 is "numbers stay what they are" "$first" 'echo 3 >/proc/sys/vm/drop_caches; find . -printf "%p %i\n" | sort'
@@ -54,7 +63,8 @@ same "unmounting what the guest knows" 0 $?
 sleep 1.1
 umount "$D/after" 2>/dev/null
 same "unmounting what the guest has open" 32 $?
-is "and the guest goes on there" 20 'ls after | wc -l; exec 5<&-'
+is "and the guest goes on there" 21 'ls after | wc -l; exec 5<&-'
+umount "$D/after/spot"
 soon umount "$D/after"
 same "unmounting what the guest has closed" 0 $?
 sleep 1.1
