@@ -15,7 +15,7 @@ guest() {
 	mkdir -m 777 "$D"
 	chown "$owner" "$D"
 	cp "$here/acl.guest" "$D/.script"
-	timeout -k 5 300 "${COLOFS:?}" run "$D" --daemon "$COLOFSD" "${options[@]}" -- bash .script "$how" >"$T/$how.log" 2>&1 </dev/null ||
+	timeout -k 5 300 "${COLOFS:?}" run "$D" --kernel-root="${KERNEL_ROOT:-/}" --daemon "$COLOFSD" "${options[@]}" -- bash .script "$how" >"$T/$how.log" 2>&1 </dev/null ||
 		fail "$how: the guest"
 }
 acl() { is "the host's $1" "$2" "$(getfacl -cnp "$D/$1" | tr '\n' ' ' | sed 's/ *$//')"; }
@@ -23,6 +23,9 @@ is() { [ "$2" = "$3" ] || fail "$1: $3, not $2"; }
 
 guest plain 0:0 --posix-acl
 acl dir/f "user::rw- user:1001:rwx	#effective:rw- group::r-x	#effective:r-- group:2000:r-- mask::rw- other::---"
+
+# The host takes bits away then, and the guest sees that at once without cache alone.
+guest killpriv 0:0 --posix-acl --killpriv-v2 --cache=never
 
 guest translate 100000:100000 --posix-acl --translate-uid=map:0:100000:3000 --translate-uid=forbid-guest:3000:62536 \
 	--translate-gid=map:0:100000:65536

@@ -18,7 +18,7 @@ guest() {
 	chown "${owner-0:0}" "$D"
 	prepare
 	cp "$here/$script" "$D/.script"
-	timeout -k 5 300 "${COLOFS:?}" run "$D" --at /mnt --daemon "$COLOFSD" "${options[@]}" -- \
+	timeout -k 5 300 "${COLOFS:?}" run "$D" --at /mnt --kernel-root="${KERNEL_ROOT:-/}" --daemon "$COLOFSD" "${options[@]}" -- \
 		bash -c "cd /mnt && bash .script $how" >"$T/$how.log" 2>&1 </dev/null || fail "$how: the guest"
 }
 prepare() { :; }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Locks for the guest tests, in a guest and on the host. Statically linked: guests run it from the share.
- * KIND is fcntl or flock; locks are exclusive and of the whole file. Exit status: 0, 1 if a lock is in the
- * way, 2 for everything else that goes wrong.
+ * KIND is fcntl, ofd (open file descriptions) or flock; locks are exclusive and of the whole file. Exit
+ * status: 0, 1 if a lock is in the way, 2 for everything else that goes wrong.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +36,8 @@ static int change(const char *kind, int fd, short type, int wait)
 
 	if (!strcmp(kind, "fcntl"))
 		return fcntl(fd, wait ? F_SETLKW : F_SETLK, &fl);
+	if (!strcmp(kind, "ofd"))
+		return fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &fl);
 	return flock(fd, wait ? op : op | LOCK_NB);
 }
 

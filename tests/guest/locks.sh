@@ -54,7 +54,7 @@ let_go() {
 
 exists() { [ -e "$D/$1" ]; }
 
-for kind in fcntl flock; do
+for kind in fcntl ofd flock; do
 	for holder in red blue host; do
 		f=$kind-$holder
 		hold $holder $kind "$f" "$f.held"
@@ -84,7 +84,7 @@ done
 
 for n in 2 3 6; do on red ./locker circle $n c1 c2 || fail "a deadlock of $n processes"; done
 
-for kind in fcntl flock; do
+for kind in fcntl ofd flock; do
 	for g in red blue; do on $g "(./locker count $kind n-$kind 1000; echo \$? >n-$kind.$g.1) & ./locker count $kind n-$kind 1000; echo \$? >n-$kind.$g.2; wait" & waits+=($!); done
 	wait "${waits[@]}"
 	waits=()
@@ -95,7 +95,7 @@ for kind in fcntl flock; do
 done
 
 # A process is killed while it waits: its guest cannot take the request back, but nobody keeps the lock.
-for kind in fcntl flock; do
+for kind in fcntl ofd flock; do
 	hold host $kind k-$kind k-$kind.held
 	soon exists k-$kind.held || fail "$kind: the host's lock"
 	hold red $kind k-$kind k-$kind.waits
@@ -113,7 +113,7 @@ on red "kill \$(cat u.held.pid u2.held.pid); cd /; umount /mnt" || fail "unmount
 free_at host try fcntl u && free_at host try flock u2 || fail "locked after the unmount"
 
 # A guest ends without a word, and then a daemon does.
-for kind in fcntl flock; do
+for kind in fcntl ofd flock; do
 	hold red $kind r-$kind r-$kind.held
 	hold blue $kind b-$kind b-$kind.held
 	soon exists r-$kind.held && soon exists b-$kind.held || fail "locks before the end"

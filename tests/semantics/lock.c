@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 void family_lock(void);
@@ -40,6 +41,32 @@ static long do_fcntl(const struct proc_call *c, char text[256])
 			: l.l_pid == getpid() ? "mine"
 					      : "other");
 	return r;
+}
+
+/* The same on the slot 1. */
+static long do_fcntl_again(const struct proc_call *c, char text[256])
+{
+	int first = files[0];
+	long r;
+
+	files[0] = files[1];
+	r = do_fcntl(c, text);
+	files[0] = first;
+	return r;
+}
+
+/* A child inherits the description, and with it the locks; it gives the byte up. arg: start. */
+static long do_inherit(const struct proc_call *c, char text[256])
+{
+	struct flock l = {.l_type = F_UNLCK, .l_start = c->arg[0], .l_len = 1};
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(fcntl(files[0], F_OFD_SETLK, &l) ? 1 : 0);
+	waitpid(pid, &status, 0);
+	snprintf(text, 256, "child %d", status);
+	return 0;
 }
 
 static long do_flock(const struct proc_call *c, char text[256])
@@ -272,6 +299,53 @@ static void case_ofd(void)
 	stop(2);
 }
 
+/* Two descriptions of one process are strangers to each other; a description's locks outlive a closed
+ * sibling. */
+static void case_ofd_descriptions(void)
+{
+	struct proc_call again = lock_call(F_OFD_SETLK, F_RDLCK, 0, 1);
+	struct proc_call child = {.fn = do_inherit, .arg = {3}};
+
+	start("ofd-descriptions", 2);
+	open_slot(0, 1, O_RDWR);
+	again.fn = do_fcntl_again;
+	lock(0, F_OFD_SETLK, F_WRLCK, 0, 10);
+	proc_do(p[0], "its other description, lock", &again);
+	again.arg[1] = F_SETLK;
+	proc_do(p[0], "its other description, as a process", &again);
+	lock(0, F_SETLK, F_WRLCK, 5, 1);
+	lock(0, F_SETLK, F_WRLCK, 20, 5);
+	lock(0, F_OFD_SETLK, F_WRLCK, 20, 5);
+	close_slot(0, 1);
+	lock(1, F_OFD_SETLK, F_WRLCK, 20, 5);
+	lock(1, F_OFD_SETLK, F_RDLCK, 3, 1);
+	proc_do(p[0], "a child gives a byte up", &child);
+	lock(1, F_OFD_SETLK, F_RDLCK, 3, 1);
+	lock(1, F_OFD_SETLK, F_RDLCK, 4, 1);
+	stop(2);
+}
+
+static void case_ofd_wait(void)
+{
+	struct proc_call w = lock_call(F_OFD_SETLKW, F_WRLCK, 0, 10);
+
+	start("ofd-wait", 3);
+	lock(0, F_OFD_SETLK, F_WRLCK, 0, 10);
+	waits(1, &w);
+	lock(0, F_OFD_SETLK, F_UNLCK, 0, 10);
+	gets(1);
+	w.arg[1] = F_SETLKW;
+	waits(2, &w);
+	proc_kill(p[1]);
+	gets(2);
+	w.arg[1] = F_OFD_SETLKW;
+	waits(0, &w);
+	close_slot(2, 0);
+	gets(0);
+	proc_end(p[0]);
+	proc_end(p[2]);
+}
+
 void family_lock(void)
 {
 	case_ranges();
@@ -280,4 +354,6 @@ void family_lock(void)
 	case_deadlock();
 	case_flock();
 	case_ofd();
+	case_ofd_descriptions();
+	case_ofd_wait();
 }

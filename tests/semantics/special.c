@@ -157,7 +157,44 @@ static void case_tmpfile(void)
 	sem_list(".");
 }
 
+/* A nameless file is made as its caller: umask, default ACL, SGID directory with a supplementary group; and
+ * it is one only where the directory may be written. */
+static void case_tmpfile_owner(void)
+{
+	char path[64];
+	int fd;
+
+	sem_case("owner");
+	T(mkdir("sgid", 0777));
+	T(chown("sgid", 0, 2001));
+	T(chmod("sgid", 02777));
+	T(mkdir("closed", 0755));
+	sem_as(1001, 1001, 2001);
+	umask(027);
+	T(open("closed", O_TMPFILE | O_RDWR, 0666));
+	fd = TFD(open("sgid", O_TMPFILE | O_RDWR, 02775));
+	sem_fstat("in the directory of the group", fd);
+	T(write(fd, "x", 1));
+	sem_fstat("after the write", fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	sem_retf(linkat(AT_FDCWD, path, AT_FDCWD, "closed/named", AT_SYMLINK_FOLLOW), "linkat, closed");
+	sem_retf(linkat(AT_FDCWD, path, AT_FDCWD, "sgid/named", AT_SYMLINK_FOLLOW), "linkat");
+	umask(022);
+	T(close(fd));
+	sem_stat("sgid/named");
+	T(chmod("sgid/named", 0));
+	fd = TFD(open("sgid", O_TMPFILE | O_WRONLY, 0));
+	T(write(fd, "without a mode", 14));
+	T(ftruncate(fd, 3));
+	T(fchmod(fd, 0640));
+	sem_fstat("without a mode", fd);
+	T(close(fd));
+	sem_root();
+	sem_list("sgid");
+}
+
 void family_tmpfile(void)
 {
 	case_tmpfile();
+	case_tmpfile_owner();
 }

@@ -192,6 +192,53 @@ static void case_birth(void)
 	sem_say("size = %llu", (unsigned long long)b.stx_size);
 }
 
+static void show_birth(const char *path)
+{
+	struct statx x;
+	struct stat st;
+
+	if (lstat(path, &st) ||
+		statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME | STATX_BASIC_STATS, &x)) {
+		sem_retf(-1, "statx of %s", path);
+		return;
+	}
+	sem_say("has birth time: %s = %d", path, !!(x.stx_mask & STATX_BTIME));
+	sem_say("%s: nothing is older than its birth = %d", path,
+		x.stx_btime.tv_sec < st.st_mtim.tv_sec || (x.stx_btime.tv_sec == st.st_mtim.tv_sec &&
+								  x.stx_btime.tv_nsec <= st.st_mtim.tv_nsec));
+	sem_say("%s: statx is stat = %d", path,
+		x.stx_mode == st.st_mode && x.stx_size == (uint64_t)st.st_size && x.stx_ino == st.st_ino &&
+			x.stx_nlink == st.st_nlink && x.stx_ctime.tv_nsec == st.st_ctim.tv_nsec);
+}
+
+/* Of every kind, and of a descriptor that has no name. */
+static void case_birth_kinds(void)
+{
+	struct statx x;
+	int fd;
+
+	sem_case("birth-kinds");
+	sem_file("file", "x", 0644);
+	T(link("file", "hard"));
+	T(mkdir("dir", 0755));
+	T(symlink("nowhere", "link"));
+	T(mkfifo("fifo", 0644));
+	show_birth("file");
+	show_birth("hard");
+	show_birth("dir");
+	show_birth("link");
+	show_birth("fifo");
+	show_birth(".");
+	show_birth("none");
+	fd = TFD(open("file", O_RDWR));
+	T(unlink("file"));
+	T(unlink("hard"));
+	T(statx(fd, "", AT_EMPTY_PATH, STATX_BTIME | STATX_NLINK, &x));
+	sem_say("has birth time: unlinked = %d", !!(x.stx_mask & STATX_BTIME));
+	sem_say("links = %u", x.stx_nlink);
+	T(close(fd));
+}
+
 void family_times(void)
 {
 	case_set();
@@ -200,4 +247,5 @@ void family_times(void)
 	case_files();
 	case_directories();
 	case_birth();
+	case_birth_kinds();
 }
