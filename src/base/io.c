@@ -70,13 +70,36 @@ static size_t copy(const struct iovec *iov, unsigned int n, size_t off, char *bu
 	return done;
 }
 
+/* Whether one piece has all of it, as it is nearly always: the first or the second. */
+static char *one_piece(const struct iovec *iov, unsigned int n, size_t off, size_t len)
+{
+	if (n && off >= iov->iov_len) {
+		off -= iov->iov_len;
+		iov++;
+		n--;
+	}
+	return n && off <= iov->iov_len && len <= iov->iov_len - off ? (char *)iov->iov_base + off : NULL;
+}
+
 size_t iov_read(const struct iovec *iov, unsigned int n, size_t off, void *buf, size_t len)
 {
+	const char *p = one_piece(iov, n, off, len);
+
+	if (p) {
+		memcpy(buf, p, len);
+		return len;
+	}
 	return copy(iov, n, off, buf, len, false);
 }
 
 size_t iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *buf, size_t len)
 {
+	char *p = one_piece(iov, n, off, len);
+
+	if (p) {
+		memcpy(p, buf, len);
+		return len;
+	}
 	return copy(iov, n, off, (char *)(uintptr_t)buf, len, true);
 }
 

@@ -32,7 +32,7 @@ ssize_t fuse_do_getattr(struct fuse_req *rq)
 {
 	const struct fuse_getattr_in *in = rq->in;
 	struct op_fh fh = handle_if(in->getattr_flags & FUSE_GETATTR_FH, in->fh);
-	struct op_entry e = {0};
+	struct op_entry e; /* large: what is used is what the op fills in */
 	int r = rq->s->ops->getattr(rq->s->fs, &rq->w->ctx, req_node(rq), fh, STATX_BASIC_STATS, &e);
 
 	return r ? r : reply_attr(rq, &e);
@@ -70,7 +70,7 @@ ssize_t fuse_do_statx(struct fuse_req *rq)
 {
 	const struct fuse_statx_in *in = rq->in;
 	struct op_fh fh = handle_if(in->getattr_flags & FUSE_GETATTR_FH, in->fh);
-	struct op_entry e = {0};
+	struct op_entry e; /* large: what is used is what the op fills in */
 	struct fuse_statx_out out = {
 		.attr_valid = rq->s->attr_timeout.sec,
 		.attr_valid_nsec = rq->s->attr_timeout.nsec,

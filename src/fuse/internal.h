@@ -82,7 +82,7 @@ struct fuse_req {
 	const void *in;		 /* the fixed arguments: as many bytes as the opcode table says, aligned */
 	struct cursor args;	 /* what was copied behind them */
 	size_t left;		 /* bytes behind the fixed arguments, copied or not */
-	struct iovec head[sizeof(struct fuse_out_header)]; /* where the reply's header goes */
+	struct iovec *head;	 /* where the reply's header goes: at most a piece a byte */
 	unsigned int nhead;
 	bool can_reply;
 	size_t room; /* bytes for the reply behind the header */

@@ -229,7 +229,8 @@ struct fuse_ops {
 	/* *len is at most PATH_MAX - 1; no NUL is appended. @buf has PATH_MAX bytes. */
 	int (*readlink)(struct fs *fs, struct op_ctx *c, struct nodeid node, char *buf, size_t *len);
 
-	/* Attributes (fs/attr.c). @mask is STATX_*. The entry's node is not set. */
+	/* Attributes (fs/attr.c). @mask is STATX_*. On success all of the entry is set but
+	 * its node. */
 	int (*getattr)(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint32_t mask,
 		struct op_entry *out);
 	int (*setattr)(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh,

@@ -246,7 +246,8 @@ static const struct opcode *find_opcode(struct fuse_req *rq)
 
 ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 {
-	struct fuse_req rq = {.w = w, .s = w->session, .chain = chain};
+	struct iovec head[sizeof(struct fuse_out_header)];
+	struct fuse_req rq = {.w = w, .s = w->session, .chain = chain, .head = head};
 	const struct opcode *op;
 	ssize_t r;
 

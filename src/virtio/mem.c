@@ -254,6 +254,21 @@ void *mem_at(const struct mem_map *m, struct gpa addr, uint64_t len)
 	return at(m->by_gpa, m->n, addr.v, len);
 }
 
+void *mem_at_near(const struct mem_map *m, struct gpa addr, uint64_t len, unsigned int *near)
+{
+	const struct place *p = &m->by_gpa[*near];
+
+	if (*near >= m->n || addr.v - p->start >= p->size) {
+		p = find(m->by_gpa, m->n, addr.v);
+		if (!p)
+			return NULL;
+		*near = (unsigned int)(p - m->by_gpa);
+	}
+	if (!len || len > p->size - (addr.v - p->start))
+		return NULL;
+	return p->host + (addr.v - p->start);
+}
+
 void *mem_at_fva(const struct mem_map *m, struct fva addr, uint64_t len)
 {
 	return at(m->by_fva, m->n, addr.v, len);

@@ -63,6 +63,8 @@ void mem_unref(
  */
 void *mem_at(const struct mem_map *m, struct gpa addr, uint64_t len);
 void *mem_at_fva(const struct mem_map *m, struct fva addr, uint64_t len);
+/* As mem_at(), quicker where the last one was in the same region: *near, at first 0, is where that was. */
+void *mem_at_near(const struct mem_map *m, struct gpa addr, uint64_t len, unsigned int *near);
 
 /*
  * Appends the pieces of [addr, addr + len) to @iov, one a region crossed. Returns the number of pieces,

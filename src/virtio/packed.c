@@ -135,7 +135,7 @@ static const char *walk_table(struct vring *vr, struct walk *w, struct table *t)
 	struct desc d;
 
 	for (uint32_t i = 0; i < t->n && !why; i++) {
-		why = table_read(vr, t, i, &d);
+		why = table_read(vr, true, t, i, &d);
 		if (!why && d.flags & DESC_INDIRECT)
 			why = "an indirect table refers to another";
 		if (!why)
@@ -156,7 +156,7 @@ static const char *walk(struct vring *vr, struct vring_chain *chain)
 	do {
 		if (chain->ndesc == room)
 			return "it takes more descriptors than the ring has left";
-		table_read(vr, &t, i, &d);
+		table_read(vr, true, &t, i, &d);
 		chain->id = d.other;
 		chain->ndesc++;
 		if (d.flags & DESC_INDIRECT) {

@@ -128,8 +128,28 @@ static inline bool event_passed(uint16_t event, uint16_t new, uint16_t old)
  * The functions below that return text return NULL if all is well, else what is wrong with the chain.
  */
 
-/* Copies descriptor @i, which is below t->n. */
-const char *table_read(const struct vring *vr, const struct table *t, uint32_t i, struct desc *out);
+/* Copies descriptor @i, which is below t->n, of a table of that kind of ring. Inline, with a constant for the
+ * kind: a request of 1 MiB may have 257. */
+static inline const char *table_read(
+	const struct vring *vr, bool packed, const struct table *t, uint32_t i, struct desc *out)
+{
+	const volatile struct wire_desc *d;
+	uint16_t word[2];
+
+	if (t->at)
+		d = t->at + i;
+	else
+		d = mem_at(vr->mem, (struct gpa){t->gpa.v + i * sizeof(*d)}, sizeof(*d));
+	if (!d)
+		return "an indirect table is not in guest memory";
+	out->addr.v = le64toh(d->addr);
+	out->len = le32toh(d->len);
+	word[0] = le16toh(d->word[0]);
+	word[1] = le16toh(d->word[1]);
+	out->flags = word[packed];
+	out->other = word[!packed];
+	return NULL;
+}
 
 /* Turns *t into the indirect table that @d, of table *t, refers to. */
 const char *table_enter(const struct vring *vr, struct table *t, const struct desc *d);
@@ -138,10 +158,13 @@ const char *table_enter(const struct vring *vr, struct table *t, const struct de
 struct walk {
 	struct vring_chain *chain;
 	uint64_t bytes;
-	bool writable; /* a device-writable descriptor has come */
+	struct gpa end;	   /* behind the last descriptor */
+	unsigned int near; /* mem_at_near() */
+	bool writable;	   /* a device-writable descriptor has come */
 };
 
-/* Appends the pieces of one descriptor to the chain. */
+/* Appends the pieces of one descriptor to the chain; what follows the last one in memory becomes part of its
+ * piece. */
 const char *chain_add(const struct vring *vr, struct walk *w, const struct desc *d);
 
 /* Marks what was written at @off of the area at @area, if the ring's writes are logged. */

@@ -95,7 +95,7 @@ static const char *walk(struct vring *vr, struct vring_chain *chain)
 			return "it is a loop";
 		if (!t.indirect)
 			chain->ndesc++;
-		why = table_read(vr, &t, i, &d);
+		why = table_read(vr, false, &t, i, &d);
 		if (why)
 			return why;
 		if (d.flags & DESC_INDIRECT) {

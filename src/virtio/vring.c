@@ -232,26 +232,6 @@ bool vring_watch(const struct vring *vr, struct vring_watch *w)
 	return true;
 }
 
-const char *table_read(const struct vring *vr, const struct table *t, uint32_t i, struct desc *out)
-{
-	const volatile struct wire_desc *d;
-	uint16_t word[2];
-
-	if (t->at)
-		d = t->at + i;
-	else
-		d = mem_at(vr->mem, (struct gpa){t->gpa.v + i * sizeof(*d)}, sizeof(*d));
-	if (!d)
-		return "an indirect table is not in guest memory";
-	out->addr.v = le64toh(d->addr);
-	out->len = le32toh(d->len);
-	word[0] = le16toh(d->word[0]);
-	word[1] = le16toh(d->word[1]);
-	out->flags = word[vr->cfg.packed];
-	out->other = word[!vr->cfg.packed];
-	return NULL;
-}
-
 const char *table_enter(const struct vring *vr, struct table *t, const struct desc *d)
 {
 	uint64_t end;
@@ -275,20 +255,33 @@ const char *table_enter(const struct vring *vr, struct table *t, const struct de
 	return NULL;
 }
 
-const char *chain_add(const struct vring *vr, struct walk *w, const struct desc *d)
+/* Of the one piece that a descriptor is nearly always: appends it. False: there is more to it. */
+static bool add_piece(const struct vring *vr, struct walk *w, const struct desc *d)
+{
+	struct vring_chain *c = w->chain;
+	unsigned int *n = w->writable ? &c->nout : &c->nin;
+	struct iovec *v = &c->iov[c->nin + c->nout];
+	char *p = mem_at_near(vr->mem, d->addr, d->len, &w->near);
+
+	if (!p)
+		return false;
+	if (*n && w->end.v == d->addr.v && (char *)v[-1].iov_base + v[-1].iov_len == p) {
+		v[-1].iov_len += d->len;
+		return true;
+	}
+	if (c->nin + c->nout == c->max)
+		return false;
+	*v = (struct iovec){.iov_base = p, .iov_len = d->len};
+	++*n;
+	return true;
+}
+
+static const char *add_pieces(const struct vring *vr, struct walk *w, const struct desc *d)
 {
 	struct vring_chain *c = w->chain;
 	unsigned int used = c->nin + c->nout;
-	int n;
+	int n = mem_pieces(vr->mem, d->addr, d->len, c->iov + used, c->max - used);
 
-	if (d->flags & DESC_WRITE)
-		w->writable = true;
-	else if (w->writable)
-		return "a readable descriptor follows a writable one";
-	w->bytes += d->len;
-	if (w->bytes > CHAIN_MAX_BYTES)
-		return "it describes more than 4 GiB";
-	n = mem_pieces(vr->mem, d->addr, d->len, c->iov + used, c->max - used);
 	if (n == -E2BIG)
 		return "it has too many pieces";
 	if (n < 0)
@@ -298,6 +291,23 @@ const char *chain_add(const struct vring *vr, struct walk *w, const struct desc 
 	else
 		c->nin += (unsigned int)n;
 	return NULL;
+}
+
+const char *chain_add(const struct vring *vr, struct walk *w, const struct desc *d)
+{
+	const char *why = NULL;
+
+	if (d->flags & DESC_WRITE)
+		w->writable = true;
+	else if (w->writable)
+		return "a readable descriptor follows a writable one";
+	w->bytes += d->len;
+	if (w->bytes > CHAIN_MAX_BYTES)
+		return "it describes more than 4 GiB";
+	if (!add_piece(vr, w, d))
+		why = add_pieces(vr, w, d);
+	w->end.v = d->addr.v + d->len;
+	return why;
 }
 
 void ring_mark(const struct vring *vr, struct gpa area, uint64_t off, uint64_t len)

@@ -205,6 +205,7 @@ static int fake_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, str
 {
 	(void)c;
 	fill_stat(node.v, &out->st);
+	out->attr_flags = 0;
 	return note(fs, "getattr %lu fh=%lx mask=%x", U(node.v), U(fh.v), mask);
 }
 

@@ -272,6 +272,41 @@ static void test_largest(void **state)
 	}
 }
 
+/* What follows each other in memory, and is of one direction, is one piece; but not over the border of a
+ * region.
+ */
+static void test_neighbours(void **state)
+{
+	const struct buf bufs[] = {
+		{DATA_GPA, 10, false},
+		{DATA_GPA + 10, 20, false},
+		{DATA_GPA + 30, 5, true},
+		{DATA_GPA + 35, 5, true},
+		{DATA_GPA + 41, 5, true},
+		{DATA_GPA + 46, 1, true},
+		{RAM_GPA + RAM_SPLIT - 8, 8, true},
+		{RAM_GPA + RAM_SPLIT, 8, true},
+	};
+	static const size_t lens[] = {30, 10, 6, 8, 8};
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		rig_start(&r, &kinds[i], 0);
+		assert_true(driver_add(&r.d, bufs, ARRAY_LEN(bufs),
+				    kinds[i].size < 8 ? DATA_GPA + 0x1000 : 0) >= 0);
+		assert_int_equal(vring_pop(r.vr, &r.c), 1);
+		assert_int_equal(r.c.nin, 1);
+		assert_int_equal(r.c.nout, 4);
+		for (size_t k = 0; k < ARRAY_LEN(lens); k++)
+			assert_int_equal(r.iov[k].iov_len, lens[k]);
+		assert_ptr_equal(r.iov[0].iov_base, driver_ram(&r.d, DATA_GPA, 1));
+		assert_ptr_equal(r.iov[2].iov_base, driver_ram(&r.d, DATA_GPA + 41, 1));
+		assert_ptr_equal(r.iov[4].iov_base, driver_ram(&r.d, RAM_GPA + RAM_SPLIT, 1));
+		rig_stop(&r);
+	}
+}
+
 /* A chain as long as the ring, and a table of 32768 entries. */
 static void test_longest_chain(void **state)
 {
@@ -282,7 +317,7 @@ static void test_longest_chain(void **state)
 	(void)state;
 	assert_true(bufs && iov);
 	for (uint32_t k = 0; k < VRING_MAX_SIZE; k++)
-		bufs[k] = (struct buf){DATA_GPA + k, 1, k > 20000};
+		bufs[k] = (struct buf){DATA_GPA + 2 * k, 1, k > 20000};
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		rig_start(&r, &kinds[i], VRING_MAX_SIZE);
 		r.c.iov = iov;
@@ -742,6 +777,7 @@ int main(void)
 		cmocka_unit_test(test_index_wrap),
 		cmocka_unit_test(test_out_of_order),
 		cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_longest_chain),
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_delayed_call),

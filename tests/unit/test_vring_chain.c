@@ -296,7 +296,7 @@ static void test_too_many_pieces(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i <= PIECES; i++)
-		bufs[i] = (struct buf){D + i, 1, i > 3};
+		bufs[i] = (struct buf){D + 2 * i, 1, i > 3};
 	for (int is_packed = 0; is_packed < 2; is_packed++)
 		for (uint32_t max = 0; max <= PIECES; max++) {
 			rig_start(&r, is_packed, true);
