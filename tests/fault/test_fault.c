@@ -167,8 +167,19 @@ static bool try_one(struct scene *s, const struct kind *k, const struct fault *f
 	return n <= report.count;
 }
 
+/* The runtime of a sanitizer ends the process if it gets no memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
 static bool is_wanted(const struct fault *f)
 {
+	if (SANITIZED && f->plan.scope == INJECT_MEMORY)
+		return false;
 	if (only.fault)
 		return !strcmp(only.fault, f->name);
 	return only.all || f->when == EVERYWHERE || (f->when == USUALLY && world.config == configs);
