@@ -550,7 +550,7 @@ static bool marks(void *arg, const struct statx *st)
 	if (d->cfg.policy == DAX_NEVER || (st->stx_mode & S_IFMT) != S_IFREG ||
 		st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
 		return false;
-	if (!d->cfg.any_owner && (st->stx_uid != geteuid() || !(st->stx_mode & S_IWUSR)))
+	if (!d->cfg.any_owner && (st->stx_uid != d->uid || !(st->stx_mode & S_IWUSR)))
 		return false;
 	if (d->cfg.policy == DAX_INODE && (st->stx_size < MIN_MARKED || st->stx_size % DAX_PAGE))
 		return false;
@@ -596,6 +596,7 @@ int dax_new(const struct dax_config *cfg, const struct segment *seg, struct dax 
 		.sync = sync_file,
 		.seen = seen,
 		.reset = reset};
+	d->uid = geteuid();
 	d->nranges = (uint32_t)(cfg->window / DAX_RANGE);
 	d->ranges = segment_at(seg, SEGMENT_DAX);
 	pthread_mutex_init(&d->lock, NULL);

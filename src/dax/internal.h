@@ -48,6 +48,7 @@ struct dax {
 	struct op_window window;
 	struct dax_range *ranges; /* @nranges, in the segment */
 	uint32_t nranges;
+	uid_t uid; /* the daemon's */
 	struct dax_copy copy;
 
 	pthread_mutex_t lock;  /* held while the front-end is asked; guards all records and copies */

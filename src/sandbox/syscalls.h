@@ -93,6 +93,10 @@ SYSCALL_IF(ioctl, 1, UINT32_MAX, FS_IOC_FSGETXATTR, "fs/io: IOCTL")
 SYSCALL_IF(ioctl, 1, UINT32_MAX, FS_IOC_FSSETXATTR, "fs/io: IOCTL")
 
 /* fs: extended attributes */
+SYSCALL(fchmod, "fs/window: SUID and SGID of what is mapped to write")
+SYSCALL(fremovexattr, "fs/window: file capabilities of it")
+SYSCALL(pread64, "dax/copy")
+SYSCALL(pwrite64, "dax/copy")
 SYSCALL(fsetxattr, "fs/xattr")
 SYSCALL(setxattr, "fs/xattr: by /proc/self/fd")
 SYSCALL(getxattr, "fs/xattr: by /proc/self/fd")
