@@ -161,8 +161,8 @@ static bool hides_acls(const struct options *o)
 
 static void derive_dax(struct options *o)
 {
-	if (!o->dax.window && (o->dax.policy == DAX_ALWAYS || o->dax.max_mappings || o->dax_trust_peers))
-		o->remark = "--dax, --dax-max-mappings and --dax-trust-peers have no effect without "
+	if (!o->dax.window && (o->dax.policy == DAX_ALWAYS || o->dax_trust_peers))
+		o->remark = "--dax and --dax-trust-peers have no effect without "
 			    "--dax-window";
 	if (o->dax.policy == DAX_NEVER)
 		o->dax.window = 0;

@@ -151,6 +151,16 @@ static int add_copy(struct dax *d, struct dax_range *r, const struct dax_file *f
 	return 0;
 }
 
+/* lock held. Whether a range may take two of the front-end's mappings. */
+static bool has_room_for_two(const struct dax *d)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d->nranges && d->cfg.max_mappings; i++)
+		n += (d->ranges[i].direct != 0) + (d->ranges[i].node && d->ranges[i].copy < DAX_RANGE);
+	return !d->cfg.max_mappings || n + 2 <= d->cfg.max_mappings;
+}
+
 /* Fills a range that is empty in the window; its node and offset are set. On error it stays so. */
 static int fill(struct dax *d, struct dax_range *r, const struct dax_file *f, struct op_ctx *c)
 {
@@ -164,6 +174,8 @@ static int fill(struct dax *d, struct dax_range *r, const struct dax_file *f, st
 		return e;
 	avail = extent((uint64_t)st.st_size, r->file_off);
 	direct = f->claimed ? avail & ~(DAX_PAGE - 1) : 0;
+	if (direct < avail && !has_room_for_two(d))
+		direct = 0;
 	if (direct)
 		e = d->cfg.vmm.map(
 			d->cfg.vmm.arg, f->fd, r->file_off, window_off(d, r), direct, cancelled_of(c));
