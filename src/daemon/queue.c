@@ -10,6 +10,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/closing.h"
 #include "base/log.h"
 #include "base/tune.h"
 #include "daemon/poller.h"
@@ -25,6 +26,7 @@
 #define EXTRA_PIECES	   64	    /* descriptors that cross memory regions take more than one piece */
 #define WAITERS_MAX	   256	    /* each is a thread */
 #define CANCEL_PERIOD_NS   10000000 /* how often a waiter is told again that it shall give up */
+#define TIDY_EVERY	   64	    /* requests */
 #define NO_KICK_TIMEOUT_MS 1	    /* a queue without kick descriptor is looked at so often */
 
 struct server {
@@ -195,6 +197,27 @@ static bool poll_ring(struct queue *q)
 	return ready;
 }
 
+/*
+ * What was put off is done when nothing else is to do, and after some requests anyhow. Like a request it may
+ * sleep. False: there was nothing. q->lock held before and after, not meanwhile.
+ */
+static bool tidy_up(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (!closing_waits())
+		return false;
+	call_for_held(s);
+	q->begun++;
+	s->handles = true;
+	watch_stir(q->watch);
+	pthread_mutex_unlock(&q->lock);
+	closing_flush();
+	pthread_mutex_lock(&q->lock);
+	s->handles = false;
+	return true;
+}
+
 /* q->lock held before and after. */
 static void sleep_until_kick(struct queue *q)
 {
@@ -242,12 +265,14 @@ static void lead(struct server *s)
 
 		if (r > 0) {
 			handle(s, &chain);
+			if (!(q->begun % TIDY_EVERY))
+				tidy_up(s);
 			continue;
 		}
 		call_for_held(s);
 		if (r < 0)
 			break_queue(q);
-		else if (!poll_ring(q))
+		else if (!poll_ring(q) && !tidy_up(s))
 			sleep_until_kick(q);
 	}
 	call_for_held(s);

@@ -5,8 +5,11 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/closing.h"
 #include "fs/cred.h"
 #include "fs/mount.h"
+
+#define CLOSING_SHARE 32 /* one in so many of the descriptors may wait to be closed */
 
 /* Indices of an ID table go from 1 to its count - 1. */
 static uint64_t records_for(uint32_t n)
@@ -48,6 +51,7 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
 	if (!fs)
 		return err_sys(err, ENOMEM, "cannot make the file system");
 	fs->cfg = *cfg;
+	closing_limit((unsigned int)inode_fd_ceiling() / CLOSING_SHARE);
 	r = cred_setup(cfg, err);
 	if (!r)
 		r = inode_table_new(&fs->cfg, seg, &fs->inodes, err);
@@ -108,6 +112,7 @@ static void destroy(struct fs *fs)
 	dir_forget_all(fs);
 	handle_release_all(fs->handles);
 	inode_forget_all(fs->inodes);
+	closing_flush();
 }
 
 void fs_free(struct fs *fs)
@@ -118,6 +123,7 @@ void fs_free(struct fs *fs)
 	close(fs->cfg.root);
 	close(fs->cfg.proc_self_fd);
 	free_tables(fs);
+	closing_flush();
 }
 
 const struct fuse_ops fs_ops = {

@@ -6,6 +6,7 @@
 #include "fs/handle.h"
 
 #include "base/cleanup.h"
+#include "base/closing.h"
 #include "base/segment.h"
 #include "fs/inode.h"
 
@@ -130,7 +131,10 @@ void handle_put(struct handle_table *t, struct handle *h)
 
 	if (!h || !idtab_put(h))
 		return;
-	close(h->fd);
+	if (atomic_load(&h->prompt))
+		close(h->fd);
+	else
+		closing_add(h->fd);
 	i = inode_get(t->inodes, (struct nodeid){h->node});
 	inode_closed(t->inodes, i);
 	inode_put(t->inodes, i);

@@ -16,7 +16,8 @@ struct handle {
 	_Atomic uint64_t node;	   /* nodeid it was opened on */
 	int32_t fd;		   /* opened with @flags */
 	uint32_t flags;		   /* open(2)'s, as the host got them */
-	uint32_t is_dir;	   /* 1: directory */
+	uint16_t is_dir;	   /* 1: directory */
+	_Atomic uint16_t prompt;   /* 1: closed at once, as it had a flock */
 	_Atomic uint32_t released; /* 1: RELEASE has come */
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/closing.h"
 #include "fs/fd_slot.h"
 
 #include <string.h>
@@ -145,25 +146,24 @@ static bool slot_for(struct inode_table *t, struct inode_clock *c, uint64_t id, 
 
 void inode_fd_cache(struct inode_table *t, struct inode *i)
 {
-	autofd int first =
-		-1; /* closed without the lock: the last descriptor of a removed file may take long */
-	autofd int second = -1;
 	int gone[2] = {-1, -1};
 	bool away = i->mount != MOUNT_ROOT;
 	struct inode_clock *c = away ? &t->away : &t->clock;
 
 	if (atomic_load(&i->flags) & (INODE_PINNED | INODE_CACHED))
 		return;
-	autolock(&c->lock);
-	if (atomic_load(&i->flags) & (INODE_PINNED | INODE_CACHED) || !atomic_load(&i->fd))
-		return;
-	atomic_fetch_or(&i->flags, INODE_USED);
-	if (slot_for(t, c, idtab_id(&t->ids, i), gone))
-		atomic_fetch_or(&i->flags, INODE_CACHED);
-	if (away)
-		inode_idle_wake(t);
-	first = gone[0];
-	second = gone[1];
+	pthread_mutex_lock(&c->lock);
+	if (!(atomic_load(&i->flags) & (INODE_PINNED | INODE_CACHED)) && atomic_load(&i->fd)) {
+		atomic_fetch_or(&i->flags, INODE_USED);
+		if (slot_for(t, c, idtab_id(&t->ids, i), gone))
+			atomic_fetch_or(&i->flags, INODE_CACHED);
+		if (away)
+			inode_idle_wake(t);
+	}
+	pthread_mutex_unlock(&c->lock);
+	/* Without the lock: the last descriptor of a removed file may take long. */
+	closing_add(gone[0]);
+	closing_add(gone[1]);
 }
 
 void inode_fd_give(struct inode_table *t, struct inode *i, int fd)
@@ -175,7 +175,7 @@ void inode_fd_give(struct inode_table *t, struct inode *i, int fd)
 void inode_fd_offer(struct inode_table *t, struct inode *i, int fd)
 {
 	if (!fd_slot_fill(&i->fd, fd, 0)) {
-		close(fd);
+		closing_add(fd);
 		return;
 	}
 	atomic_fetch_add(&t->fds, 1);
@@ -188,7 +188,7 @@ void inode_fd_drop(struct inode_table *t, struct inode *i)
 
 	if (fd < 0)
 		return;
-	close(fd);
+	closing_add(fd);
 	atomic_fetch_sub(&t->fds, 1);
 }
 

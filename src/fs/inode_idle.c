@@ -9,6 +9,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/closing.h"
 
 #include <signal.h>
 #include <time.h>
@@ -82,6 +83,7 @@ static void *idle_main(void *arg)
 		pthread_mutex_unlock(&t->away.lock);
 		give_up_inodes(t, slots);
 		mounts = mount_give_up(t->mounts);
+		closing_flush();
 		pthread_mutex_lock(&t->away.lock);
 		t->idle.resting = !t->away.n && !mounts && !t->idle.woken;
 	}

@@ -233,5 +233,8 @@ int fs_op_flock(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	r = asking_begin(&a, fs->features.flock_locks);
 	if (!r)
 		r = effect_begin(fs, &e);
-	return r ? r : (int)effect_end(fs, &e, flock_fd(c, a.file.fd, op));
+	if (r)
+		return r;
+	atomic_store(&a.file.handle->prompt, 1);
+	return (int)effect_end(fs, &e, flock_fd(c, a.file.fd, op));
 }

@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "base/closing.h"
 #include "fs/cred.h"
 #include "fs/internal.h"
 #include "fs/mount.h"
@@ -215,9 +216,11 @@ static inline uint32_t count_fds(struct fixture *x)
 /* Descriptors that the process has open, by the kernel's count. */
 static inline unsigned int process_fds(void)
 {
-	DIR *d = opendir("/proc/self/fd");
 	unsigned int n = 0;
+	DIR *d;
 
+	closing_flush();
+	d = opendir("/proc/self/fd");
 	assert_non_null(d);
 	while (readdir(d))
 		n++;

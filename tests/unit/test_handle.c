@@ -22,6 +22,7 @@ static void open_one(struct opened *o, struct fs_config cfg)
 
 static bool is_open(int fd)
 {
+	closing_flush();
 	return fcntl(fd, F_GETFD) >= 0;
 }
 

@@ -186,6 +186,7 @@ static void test_stale(void **state)
 	ino = host_stat(&x, "a").stx_ino;
 	must_lookup(&x, "other");
 	must_lookup(&x, "probe");
+	closing_flush();
 	assert_int_equal(unlinkat(x.dirfd, "a", 0), 0);
 	assert_int_equal(inode_use(x.fs.inodes, old, &u), -ESTALE);
 	for (int i = 0; i < 200 && !reused; i++) {
@@ -502,6 +503,7 @@ static void test_submount(void **state)
 		assert_true(reads(&x, e[i].node, name));
 	}
 	inode_forget_all(x.fs.inodes);
+	closing_flush();
 	assert_int_equal(umount(path), 0);
 	fixture_free(&x);
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Descriptors that nobody waits for to be closed: several neighbours go in one system call
+ * (tune.close_batch). Not for those whose closing means something at once: that gives up a lock, or says how
+ * writing went. Threads: any.
+ */
+#ifndef BASE_CLOSING_H
+#define BASE_CLOSING_H
+
+#include <stdbool.h>
+
+#define CLOSING_MAX 256
+
+/* At most so many wait, whatever tune.close_batch says: a share of what the process may have. At the start.
+ */
+void closing_limit(unsigned int most);
+/* Closes @fd soon: at the latest with the next closing_flush(). Negative: nothing to do. */
+void closing_add(int fd);
+bool closing_waits(void); /* some descriptor does */
+void closing_flush(void);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Descriptors that are closed together: all of them, no other, and none too late. */
+#include "base/arith.h"
+#include "base/closing.h"
+#include "base/tune.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define BASE_FD 400 /* numbers that nobody else has */
+
+static void open_at(int fd)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_true(null >= 0);
+	assert_int_equal(dup2(null, fd), fd);
+	close(null);
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	tune.close_batch = 8;
+	closing_limit(CLOSING_MAX);
+	return 0;
+}
+
+/* Runs of several and of one, in no order, with somebody else's between them. */
+static void test_runs(void **state)
+{
+	static const int ours[] = {9, 3, 1, 2, 7, 6}, others[] = {0, 4, 5, 8, 10};
+
+	(void)state;
+	for (int i = 0; i <= 10; i++)
+		open_at(BASE_FD + i);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		closing_add(BASE_FD + ours[i]);
+	assert_true(closing_waits());
+	closing_flush();
+	assert_false(closing_waits());
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		assert_false(is_open(BASE_FD + ours[i]));
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		assert_true(is_open(BASE_FD + others[i]));
+		close(BASE_FD + others[i]);
+	}
+	closing_flush();
+}
+
+static void test_full(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 9; i++)
+		open_at(BASE_FD + i);
+	for (int i = 0; i < 7; i++)
+		closing_add(BASE_FD + i);
+	assert_true(is_open(BASE_FD));
+	closing_add(BASE_FD + 7);
+	for (int i = 0; i < 8; i++)
+		assert_false(is_open(BASE_FD + i));
+	assert_false(closing_waits());
+	closing_add(-1);
+	assert_false(closing_waits());
+	tune.close_batch = 256;
+	closing_limit(0);
+	closing_add(BASE_FD + 8);
+	assert_false(is_open(BASE_FD + 8));
+}
+
+#define THREADS 4
+#define ROUNDS	2000
+
+static void *churn(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		/* A number given out is open: nobody closed it for one that waited longer. */
+		if (fd < 0 || !is_open(fd))
+			return arg;
+		closing_add(fd);
+		if (i % 5 == 0)
+			closing_flush();
+	}
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	pthread_t t[THREADS];
+	int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	static char bad;
+
+	(void)state;
+	close(first);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, churn, &bad), 0);
+	for (int i = 0; i < THREADS; i++) {
+		void *r;
+
+		pthread_join(t[i], &r);
+		assert_null(r);
+	}
+	closing_flush();
+	assert_false(is_open(first));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_runs, begin),
+		cmocka_unit_test_setup(test_full, begin),
+		cmocka_unit_test_setup(test_threads, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
