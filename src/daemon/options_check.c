@@ -13,8 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_QUEUES	8
-#define MAX_LOCK_OWNERS 65536
+#define DEFAULT_QUEUES 8
 
 #define ACCESS_ACL "system.posix_acl_access"
 
@@ -188,7 +187,6 @@ static void derive(struct options *o)
 		o->remark = "--xattrmap gives ACLs another name: they are kept for the guest, but new files "
 			    "do not inherit them, and modes do not follow them";
 	o->fs.sync_on_syncfs = true;
-	o->fs.max_lock_owners = MAX_LOCK_OWNERS;
 	derive_dax(o);
 	o->sandbox.syslog = o->syslog;
 	o->vhost.request_queues = o->queues ? o->queues : default_queues();

@@ -24,7 +24,7 @@
 #define STACK_SIZE	   (512 * 1024)
 #define SPARE_FOLLOWERS	   2	    /* more than these end instead of waiting for work */
 #define EXTRA_PIECES	   64	    /* descriptors that cross memory regions take more than one piece */
-#define WAITERS_MAX	   256	    /* each is a thread */
+#define WAITERS_DEFAULT	   256	    /* each is a thread */
 #define CANCEL_PERIOD_NS   10000000 /* how often a waiter is told again that it shall give up */
 #define TIDY_EVERY	   64	    /* requests */
 #define NO_KICK_TIMEOUT_MS 1	    /* a queue without kick descriptor is looked at so often */
@@ -49,7 +49,7 @@ struct queue {
 	struct fuse_session *session;
 	struct watch *watch; /* NULL: none */
 	unsigned int index;
-	unsigned int max_threads;
+	unsigned int max_threads, max_lock_waiters;
 	int epoll;
 	int wake; /* makes the leader look up from its sleep */
 
@@ -362,7 +362,7 @@ static int hand_over(struct server *s)
  */
 static bool too_many_waiters(const struct queue *q, unsigned int ndesc)
 {
-	return q->lock_waiters >= MIN(WAITERS_MAX, MAX(q->size / 4, 1)) ||
+	return q->lock_waiters >= MIN(q->max_lock_waiters, MAX(q->size / 4, 1)) ||
 	       q->waiting_desc + ndesc > q->size / 2;
 }
 
@@ -474,6 +474,7 @@ struct queue *queue_new(
 	*q = (struct queue){
 		.session = session, .watch = watch, .index = index, .kick = -1, .call = -1, .err = -1};
 	q->max_threads = cfg->threads ? MAX(cfg->threads, 2) : QUEUE_DEFAULT_THREADS;
+	q->max_lock_waiters = cfg->lock_waiters ? cfg->lock_waiters : WAITERS_DEFAULT;
 	q->poller.max_ns = cfg->poll_us * 1000;
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->lead, NULL);

@@ -153,22 +153,99 @@ static struct inode *recognise(struct inode_table *t, struct probe *p, struct in
 	return count(t, p, fresh);
 }
 
+static void unchain(struct inode_table *t, uint64_t head, const struct inode *i)
+{
+	uint32_t index = idtab_index(&t->ids, i);
+	uint32_t *link = &t->head[head];
+
+	while (*link != index)
+		link = &at(t, *link)->hash_next;
+	*link = i->hash_next;
+}
+
+/* True if these were the last lookups: the chain's reference is the caller's then. */
+static bool give_back(struct inode_table *t, struct inode *i, uint64_t n)
+{
+	uint64_t head = head_of(t, &i->key);
+
+	autolock(stripe_of(t, head));
+	if (!i->nlookup)
+		return false;
+	i->nlookup -= MIN(n, i->nlookup);
+	if (i->nlookup)
+		return false;
+	unchain(t, head, i);
+	return true;
+}
+
+/* Nothing in the guest depends on the number: neither an open file nor a working directory; and nobody but
+ * the chain and the caller has the record. */
+static bool may_evict(struct inode *i)
+{
+	const uint32_t chain_and_me = 2;
+
+	return i->key.type != S_IFDIR && !atomic_load(&i->opens) &&
+	       (uint32_t)atomic_load(&i->rec.state) == chain_and_me;
+}
+
+/*
+ * The guest knows more than we are to remember: the oldest that it has not open goes, as if it had forgotten
+ * it. It gets ESTALE if it names it once more, and looks it up again. False if nothing was found to go.
+ */
+static bool evict(struct inode_table *t)
+{
+	for (unsigned int step = 0; step < EVICT_STEPS; step++) {
+		uint32_t index = atomic_fetch_add(&t->evict_hand, 1) % t->ids.capacity;
+		struct inode *i = index > 1 ? idtab_get_index(&t->ids, index) : NULL;
+		bool gone = i && may_evict(i) && give_back(t, i, UINT64_MAX);
+
+		if (gone)
+			inode_put(t, i);
+		inode_put(t, i);
+		if (gone)
+			return true;
+	}
+	return false;
+}
+
+static struct inode *alloc(struct inode_table *t)
+{
+	struct inode *i;
+	uint64_t id;
+
+	do {
+		i = idtab_alloc(&t->ids, &id);
+	} while (!i && evict(t));
+	return i;
+}
+
+/* All descriptors up to the ceiling are taken: one of a record that goes may do. */
+static bool lower(struct inode_table *t, int *fd)
+{
+	int other = evict(t) ? fcntl(*fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	if (other < 0)
+		return false;
+	close(*fd);
+	*fd = other;
+	return other < t->fd_ceiling;
+}
+
 /* A record for @fd, which becomes its own, in no chain yet. */
 static int make(struct inode_table *t, const struct inode_key *key, int *fd, struct inode **out)
 {
 	struct inode *i;
 	uint16_t mount;
-	uint64_t id;
 	int why;
 
-	if (*fd >= t->fd_ceiling)
+	if (*fd >= t->fd_ceiling && !lower(t, fd))
 		return -ENFILE;
 	why = mount_ref(t->mounts, key, *fd, &mount);
 	if (why && t->handles == FS_HANDLES_MANDATORY) {
 		mount_put(t->mounts, mount);
 		return -EOPNOTSUPP;
 	}
-	i = idtab_alloc(&t->ids, &id);
+	i = alloc(t);
 	if (!i) {
 		mount_put(t->mounts, mount);
 		return -ENFILE;
@@ -289,31 +366,6 @@ void inode_use_end(struct inode_use *u)
 	inode_fd_done(u->inode);
 	inode_put(u->table, u->inode);
 	u->inode = NULL;
-}
-
-static void unchain(struct inode_table *t, uint64_t head, const struct inode *i)
-{
-	uint32_t index = idtab_index(&t->ids, i);
-	uint32_t *link = &t->head[head];
-
-	while (*link != index)
-		link = &at(t, *link)->hash_next;
-	*link = i->hash_next;
-}
-
-/* True if these were the last lookups: the chain's reference is the caller's then. */
-static bool give_back(struct inode_table *t, struct inode *i, uint64_t n)
-{
-	uint64_t head = head_of(t, &i->key);
-
-	autolock(stripe_of(t, head));
-	if (!i->nlookup)
-		return false;
-	i->nlookup -= MIN(n, i->nlookup);
-	if (i->nlookup)
-		return false;
-	unchain(t, head, i);
-	return true;
 }
 
 void inode_forget(struct inode_table *t, struct nodeid node, uint64_t n)

@@ -154,8 +154,8 @@ void inode_use_end(struct inode_use *u);
 /*
  * The record of the host inode with key @key, which @fd (O_PATH) refers to; a new one if the guest did not
  * know it. Counts one lookup. The table takes @fd in every case: keeps it or closes it. 0, 1 if it is new to
- * the guest, -ENFILE (table full of what the guest has not forgotten, or no descriptor to spare), or
- * -EOPNOTSUPP (on a host mount without file handles, with FS_HANDLES_MANDATORY).
+ * the guest, -ENFILE (no record or descriptor to spare, though files that the guest has not open are
+ * forgotten for it), or -EOPNOTSUPP (on a host mount without file handles, with FS_HANDLES_MANDATORY).
  */
 int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, struct nodeid *out);
 

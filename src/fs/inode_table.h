@@ -12,6 +12,7 @@
 #include "fs/mount.h"
 
 #define INODE_STRIPES 64
+#define EVICT_STEPS   4096 /* records looked at for one that may go */
 
 /*
  * Inodes whose descriptor may be taken back, visited in a circle. Descriptors of inodes that are open in the
@@ -40,6 +41,7 @@ struct inode_table {
 	pthread_mutex_t stripe[INODE_STRIPES];
 	struct mount_table *mounts;
 	enum fs_handles handles;
+	_Atomic uint32_t evict_hand;
 	int fd_ceiling;		  /* inode_fd_ceiling() at the beginning */
 	struct inode_clock clock; /* of the inodes on the root's mount */
 	struct inode_clock away;  /* of those on others */

@@ -25,7 +25,7 @@ ssize_t fuse_do_setxattr(struct fuse_req *rq)
 	value = name ? cursor_take(&rq->args, in->size) : NULL;
 	if (!value)
 		return -EINVAL;
-	if (in->size > XATTR_SIZE_MAX)
+	if (in->size > rq->s->cfg.max_xattr)
 		return -E2BIG;
 	return rq->s->ops->setxattr(
 		rq->s->fs, &rq->w->ctx, req_node(rq), name, value, in->size, in->flags, flags);
@@ -53,7 +53,7 @@ static size_t value_room(const struct fuse_req *rq, uint32_t asked, size_t max)
 ssize_t fuse_do_getxattr(struct fuse_req *rq)
 {
 	const struct fuse_getxattr_in *in = rq->in;
-	size_t size = value_room(rq, in->size, XATTR_SIZE_MAX);
+	size_t size = value_room(rq, in->size, rq->s->cfg.max_xattr);
 	const char *name = cursor_string(&rq->args);
 	void *value = worker_scratch(rq->w, size);
 	ssize_t r;
@@ -63,6 +63,8 @@ ssize_t fuse_do_getxattr(struct fuse_req *rq)
 	if (!value)
 		return -ENOMEM;
 	r = rq->s->ops->getxattr(rq->s->fs, &rq->w->ctx, req_node(rq), name, value, size);
+	if (r == -ERANGE && in->size > rq->s->cfg.max_xattr)
+		r = -E2BIG;
 	return reply_value(rq, value, size, r);
 }
 

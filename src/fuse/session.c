@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <linux/limits.h>
 #include <stdlib.h>
 
 #define MAX_WRITE_DEFAULT (1024u * 1024)
@@ -284,6 +285,8 @@ static int adopt_config(struct fuse_session *s, const struct fuse_session_config
 	s->cfg = *cfg;
 	if (!s->cfg.max_write)
 		s->cfg.max_write = MAX_WRITE_DEFAULT;
+	if (!s->cfg.max_xattr)
+		s->cfg.max_xattr = XATTR_SIZE_MAX;
 	if (s->cfg.max_write < MAX_WRITE_MIN || s->cfg.max_write > MAX_WRITE_MAX)
 		return err_set(err, EINVAL, "max_write %u is out of range: %u to %u", s->cfg.max_write,
 			MAX_WRITE_MIN, MAX_WRITE_MAX);

@@ -40,6 +40,7 @@ struct fuse_session_config {
 	bool zero_message_open;				  /* design decision 4 */
 	uint8_t dax_align; /* offer MAP_ALIGNMENT: logarithm of what the window's ranges are aligned to; 0: no
 			      window */
+	uint32_t max_xattr; /* bytes of an attribute's value, E2BIG beyond; 0: what Linux allows, 64 KiB */
 	uint32_t max_write; /* bytes, default 1 MiB; MAX_PAGES follows from it */
 };
 

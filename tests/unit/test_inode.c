@@ -263,14 +263,38 @@ static void test_never_pins(void **state)
 	fixture_free(&x);
 }
 
-/* A guest that knows too many pinned inodes is told so, and the daemon still has descriptors. */
+/* The first error of lookups of @n names, or 0. */
+static int lookup_numbered(struct fixture *x, const char *prefix, int n)
+{
+	struct op_entry e;
+	int r = 0;
+
+	for (int i = 0; i < n && !r; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
+		r = fs_op_lookup(&x->fs, &x->ctx, NODEID_ROOT, name, &e);
+	}
+	return r;
+}
+
+static void make_dirs(struct fixture *x, int n)
+{
+	for (int i = 0; i < n; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "d%d", i);
+		assert_int_equal(mkdirat(x->dirfd, name, 0755), 0);
+	}
+}
+
+/* Pinned inodes of files make room for each other; with too many directories the guest is told so. The daemon
+ * still has descriptors. */
 static void test_descriptors_left(void **state)
 {
 	struct fs_config cfg = fixture_config();
 	struct rlimit old, low;
-	struct op_entry e;
 	struct fixture x;
-	int r = 0;
 
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
@@ -279,15 +303,12 @@ static void test_descriptors_left(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	cfg.handles = FS_HANDLES_NEVER;
 	fixture_new(&x, cfg);
-	make_numbered(&x, 200);
-	for (int i = 0; i < 200 && !r; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "f%d", i);
-		r = fs_op_lookup(&x.fs, &x.ctx, NODEID_ROOT, name, &e);
-	}
-	assert_int_equal(r, -ENFILE);
+	make_numbered(&x, 300);
+	make_dirs(&x, 200);
+	assert_int_equal(lookup_numbered(&x, "f", 300), 0);
 	assert_true(must_lookup(&x, "f0").node.v != 0);
+	assert_int_equal(lookup_numbered(&x, "d", 200), -ENFILE);
+	assert_true(must_lookup(&x, "d0").node.v != 0);
 	for (int i = 0, fd[19]; i < 19; i++) {
 		fd[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		assert_true(fd[i] >= 0);
@@ -297,21 +318,41 @@ static void test_descriptors_left(void **state)
 	fixture_free(&x);
 }
 
+static int getattr_of(struct fixture *x, const struct op_entry *e)
+{
+	struct op_entry out;
+
+	return fs_op_getattr(&x->fs, &x->ctx, e->node, OP_NO_HANDLE, 0, &out);
+}
+
+/* Beyond the limit the guest loses files, not those that it has open, and no directories. */
 static void test_table_full(void **state)
 {
 	struct fs_config cfg = fixture_config();
-	struct op_entry a, e;
+	struct op_entry a, b, d;
 	struct fixture x;
+	struct op_fh fh;
 
 	(void)state;
-	cfg.max_inodes = 3;
+	cfg.max_inodes = 4;
 	fixture_new(&x, cfg);
-	make_numbered(&x, 3);
+	make_numbered(&x, 20);
+	make_dirs(&x, 4);
 	a = must_lookup(&x, "f0");
-	must_lookup(&x, "f1");
-	assert_int_equal(fs_op_lookup(&x.fs, &x.ctx, NODEID_ROOT, "f2", &e), -ENFILE);
-	inode_forget(x.fs.inodes, a.node, 1);
-	must_lookup(&x, "f2");
+	assert_int_equal(fs_op_open(&x.fs, &x.ctx, a.node, O_RDONLY, 0, &fh), 0);
+	d = must_lookup(&x, "d0");
+	b = must_lookup(&x, "f1");
+	assert_int_equal(lookup_numbered(&x, "f", 20), 0);
+	assert_int_equal(getattr_of(&x, &a), 0);
+	assert_int_equal(getattr_of(&x, &d), 0);
+	assert_int_equal(getattr_of(&x, &b), -ESTALE);
+	assert_int_equal(count_inodes(&x), 4);
+	assert_int_equal(lookup_numbered(&x, "d", 4), -ENFILE);
+	inode_forget(x.fs.inodes, d.node, 1);
+	inode_forget(x.fs.inodes, d.node, 1);
+	must_lookup(&x, "d2");
+	assert_int_equal(fs_op_release(&x.fs, &x.ctx, a.node, fh, false, 0), 0);
+	must_lookup(&x, "d3");
 	fixture_free(&x);
 }
 

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A guest that takes as much as it can get: each limit is an error to it, and others and the host do not
+ * notice. */
+#include "test.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define NAMES  60000u
+#define ROUNDS 5u
+
+/* KiB of memory that the serving process has resident, shared memory aside. */
+static unsigned long resident(const struct vm *vm)
+{
+	char path[64], line[128];
+	unsigned long kib = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", spawn_server_pid(&vm->daemon));
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, "RssAnon:", 8) || !strncmp(line, "RssShmem:", 9))
+			kib += strtoul(strchr(line, ':') + 1, NULL, 10);
+	fclose(f);
+	assert_true(kib > 0);
+	return kib;
+}
+
+static void name_of(char name[16], unsigned int i)
+{
+	snprintf(name, 16, "n%u", i);
+}
+
+static void lookup_all(struct vm *vm)
+{
+	struct fuse_entry_out e;
+	char name[16];
+
+	for (unsigned int i = 0; i < NAMES; i++) {
+		name_of(name, i);
+		OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, name, &e));
+	}
+}
+
+static void make_all(struct vm *vm)
+{
+	char name[16];
+
+	for (unsigned int i = 0; i < NAMES; i++) {
+		name_of(name, i);
+		assert_int_equal(mknodat(vm->daemon.share, name, S_IFREG | 0644, 0), 0);
+	}
+}
+
+/* A tmpfs as share, where there is the right to mount one: of @size bytes. */
+static bool mount_share(struct vm *vm, const char *options)
+{
+	if (mount("colofs-test", vm->daemon.share_path, "tmpfs", 0, options))
+		return false;
+	close(vm->daemon.share);
+	vm->daemon.share = open(vm->daemon.share_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return vm->daemon.share >= 0;
+}
+
+static void boot_on_tmpfs(struct vm *vm, const char *options, const char *const *args)
+{
+	vm_configure(vm, &(struct vm_config){0});
+	OK(spawn_prepare(&vm->daemon, &vm->err));
+	if (!mount_share(vm, options))
+		skip();
+	OK(spawn_launch(&vm->daemon, &(struct spawn_config){.args = args}, &vm->err));
+	test_come_back(vm);
+}
+
+static void unmount_share(struct vm *vm)
+{
+	umount2(vm->daemon.share_path, MNT_DETACH);
+}
+
+/* 300,000 lookups that are never taken back. */
+static void no_forget(struct vm *vm, const char *handles)
+{
+	unsigned long before;
+
+	boot_on_tmpfs(vm, "nr_inodes=0",
+		(const char *[]){"--max-inodes=2000", "--max-cached-fds=64", handles, NULL});
+	make_all(vm);
+	lookup_all(vm);
+	before = resident(vm);
+	for (unsigned int i = 1; i < ROUNDS; i++)
+		lookup_all(vm);
+	assert_true(resident(vm) < before + 4096);
+	assert_true(test_server_fds(vm) < 2200);
+	unmount_share(vm);
+}
+
+static void lookups_without_forget(void **state)
+{
+	no_forget(*state, "--inode-file-handles=prefer");
+}
+
+static void lookups_without_forget_or_handles(void **state)
+{
+	no_forget(*state, "--inode-file-handles=never");
+}
+
+/* What the daemon forgot is stale, and found again; open files and directories are never forgotten. */
+static void forgotten_is_stale(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0644};
+	struct fuse_entry_out first, dir, e;
+	struct fuse_attr_out a;
+	struct fc_created open;
+	char name[16];
+
+	test_boot(vm, NULL, (const char *[]){"--max-inodes=1024", NULL});
+	for (unsigned int i = 0; i < 3000; i++) {
+		name_of(name, i);
+		assert_int_equal(mknodat(vm->daemon.share, name, S_IFREG | 0644, 0), 0);
+	}
+	OK(fc_mkdir(c, FUSE_ROOT_ID, "dir", 0755, &dir));
+	OK(fc_create(c, FUSE_ROOT_ID, "open", &in, &open));
+	OK(fc_lookup(c, FUSE_ROOT_ID, "n0", &first));
+	for (unsigned int i = 1; i < 3000; i++) {
+		name_of(name, i);
+		OK(fc_lookup(c, FUSE_ROOT_ID, name, &e));
+	}
+	ERR(fc_getattr(c, first.nodeid, 0, &a), ESTALE);
+	ERR(fc_open(c, first.nodeid, O_RDONLY, &open.open), ESTALE);
+	OK(fc_lookup(c, FUSE_ROOT_ID, "n0", &e));
+	assert_int_not_equal(e.nodeid, first.nodeid);
+	OK(fc_getattr(c, e.nodeid, 0, &a));
+	OK(fc_getattr(c, dir.nodeid, 0, &a));
+	OK(fc_getattr(c, open.entry.nodeid, 0, &a));
+	LEN(fc_write(c, (struct fc_file){open.entry.nodeid, open.open.fh}, "x", 1, 0), 1);
+}
+
+static void directories_run_out(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_entry_out e;
+	char name[16];
+	int r = 0;
+
+	test_boot(vm, NULL, (const char *[]){"--max-inodes=1024", NULL});
+	for (unsigned int i = 0; i < 1200 && !r; i++) {
+		name_of(name, i);
+		r = fc_mkdir(&vm->client[1], FUSE_ROOT_ID, name, 0755, &e);
+	}
+	ERR(r, ENFILE);
+	OK(fc_getattr(&vm->client[1], FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+}
+
+static void open_files_run_out(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_entry_out e;
+	struct fuse_open_out o, last = {0};
+	int r = 0;
+
+	test_boot(vm, NULL, (const char *[]){"--max-handles=50", NULL});
+	host_write_file(vm->daemon.share, "f", "x", 1);
+	OK(fc_lookup(c, FUSE_ROOT_ID, "f", &e));
+	for (unsigned int i = 0; i < 60 && !r; i++) {
+		r = fc_open(c, e.nodeid, O_RDONLY, &o);
+		if (!r)
+			last = o;
+	}
+	ERR(r, ENFILE);
+	ERR(fc_opendir(c, FUSE_ROOT_ID, &o), ENFILE);
+	OK(fc_release(c, (struct fc_file){e.nodeid, last.fh}));
+	OK(fc_open(c, e.nodeid, O_RDONLY, &o));
+}
+
+/* Without any limit of its own: that of the process, of which the daemon keeps some for itself. */
+static void descriptors_run_out(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	int r = 0;
+
+	test_boot(vm, NULL, (const char *[]){"--rlimit-nofile=200", NULL});
+	host_write_file(vm->daemon.share, "f", "x", 1);
+	host_write_file(vm->daemon.share, "g", "x", 1);
+	OK(fc_lookup(c, FUSE_ROOT_ID, "f", &e));
+	for (unsigned int i = 0; i < 300 && !r; i++)
+		r = fc_open(c, e.nodeid, O_RDONLY, &o);
+	ERR(r, ENFILE);
+	OK(fc_getattr(c, FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+	vm_disconnect(vm);
+	test_come_back(vm);
+	OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "g", &e));
+	OK(fc_open(&vm->client[1], e.nodeid, O_RDONLY, &o));
+}
+
+static int lock_one(struct fuse_client *c, struct fc_file f, uint64_t owner, uint64_t start)
+{
+	struct fuse_lk_in in = {
+		.fh = f.fh, .owner = owner, .lk = {.start = start, .end = start, .type = F_RDLCK}};
+
+	return fc_setlk(c, f.node, &in);
+}
+
+static void locks_run_out(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0644};
+	struct fc_created made;
+	struct fc_file f;
+	int r = 0;
+
+	test_boot(vm, NULL, (const char *[]){"--max-locks=16", NULL});
+	OK(fc_create(c, FUSE_ROOT_ID, "f", &in, &made));
+	f = (struct fc_file){made.entry.nodeid, made.open.fh};
+	for (uint64_t owner = 1; owner < 40 && !r; owner++)
+		r = lock_one(c, f, owner, 0);
+	ERR(r, ENOLCK);
+	OK(fc_flush(c, f, 1));
+	for (uint64_t at = 0; at < 1000 && !(r = lock_one(c, f, 2, 2 * at)); at++)
+		;
+	ERR(r, ENOLCK);
+	OK(fc_flush(c, f, 2));
+	OK(lock_one(c, f, 3, 5));
+}
+
+static void waiters_run_out(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0644};
+	struct fuse_lk_in want[4], hold = {.owner = 1, .lk = {.end = 9, .type = F_WRLCK}};
+	struct fc_op op[4];
+	struct fc_created made;
+
+	test_boot(vm, NULL, (const char *[]){"--max-lock-waiters=3", NULL});
+	OK(fc_create(c, FUSE_ROOT_ID, "f", &in, &made));
+	hold.fh = made.open.fh;
+	OK(fc_setlk(c, made.entry.nodeid, &hold));
+	for (unsigned int i = 0; i < 4; i++) {
+		want[i] = hold;
+		want[i].owner = 10 + i;
+		OK(fc_setlkw_start(c, made.entry.nodeid, &want[i], &op[i]));
+	}
+	for (struct fc_op *done = NULL; done != &op[0] && done != &op[1] && done != &op[2] && done != &op[3];)
+		assert_int_equal(fc_reap(c, &done, 5000), 1);
+	assert_int_equal(op[0].done + op[1].done + op[2].done + op[3].done, 1);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_true(!op[i].done || op[i].error == -ENOLCK);
+	OK(fc_getattr(c, FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+	fc_abandon(c);
+	memset(vm->started, 0, sizeof(vm->started));
+}
+
+static void long_attributes(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	char value[2000] = "v", got[4096];
+	struct fuse_entry_out e;
+	autofd int host = -1;
+
+	test_boot(vm, NULL, (const char *[]){"--max-xattr-size=1000", NULL});
+	host_write_file(vm->daemon.share, "f", "x", 1);
+	OK(fc_lookup(c, FUSE_ROOT_ID, "f", &e));
+	OK(fc_setxattr(c, e.nodeid, "user.a", (struct iovec){value, 1000}, 0));
+	ERR(fc_setxattr(c, e.nodeid, "user.b", (struct iovec){value, 1001}, 0), E2BIG);
+	LEN(fc_getxattr(c, e.nodeid, "user.a", got, sizeof(got)), 1000);
+	host = openat(vm->daemon.share, "f", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fsetxattr(host, "user.c", value, sizeof(value), 0), 0);
+	ERR(fc_getxattr(c, e.nodeid, "user.c", got, sizeof(got)), E2BIG);
+	ERR(fc_getxattr(c, e.nodeid, "user.c", got, 10), ERANGE);
+}
+
+/* ENOSPC for whoever writes; everybody goes on reading, and writing once there is room. */
+static void full_disk(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0644};
+	struct fc_created made, other;
+	struct fuse_entry_out first;
+	static char data[256 * 1024], got[4];
+	struct fc_file f, g;
+	ssize_t r = 0;
+
+	boot_on_tmpfs(vm, "size=2m,nr_inodes=100", NULL);
+	OK(fc_create(c, FUSE_ROOT_ID, "f", &in, &made));
+	OK(fc_create(c, FUSE_ROOT_ID, "g", &in, &other));
+	f = (struct fc_file){made.entry.nodeid, made.open.fh};
+	g = (struct fc_file){other.entry.nodeid, other.open.fh};
+	LEN(fc_write(c, g, "kept", 4, 0), 4);
+	for (unsigned int i = 0; i < 20 && r >= 0; i++)
+		r = fc_write(c, f, data, sizeof(data), i * sizeof(data));
+	ERR(r, ENOSPC);
+	ERR(fc_fallocate(c, f, 0, 8 << 20, 0), ENOSPC);
+	LEN(fc_read(c, g, got, 4, 0), 4);
+	assert_memory_equal(got, "kept", 4);
+	OK(fc_unlink(c, FUSE_ROOT_ID, "f"));
+	OK(fc_release(c, f));
+	OK(fc_forget(c, f.node, 1));
+	LEN(fc_write(c, g, data, sizeof(data), 0), sizeof(data));
+	r = 0;
+	for (unsigned int i = 0; i < 200 && !r; i++) {
+		char name[16];
+
+		name_of(name, i);
+		r = fc_mkdir(c, FUSE_ROOT_ID, name, 0755, i ? &made.entry : &first);
+	}
+	ERR(r, ENOSPC);
+	OK(fc_rmdir(c, FUSE_ROOT_ID, "n0"));
+	OK(fc_forget(c, first.nodeid, 1));
+	OK(fc_mkdir(c, FUSE_ROOT_ID, "n0", 0755, &made.entry));
+	unmount_share(vm);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST_OWN(lookups_without_forget),
+		TEST_OWN(lookups_without_forget_or_handles),
+		TEST_OWN(forgotten_is_stale),
+		TEST_OWN(directories_run_out),
+		TEST_OWN(open_files_run_out),
+		TEST_OWN(descriptors_run_out),
+		TEST_OWN(locks_run_out),
+		TEST_OWN(waiters_run_out),
+		TEST_OWN(long_attributes),
+		TEST_OWN(full_disk),
+	};
+
+	/* What a failed test leaves mounted goes with us. */
+	if (!unshare(CLONE_NEWNS))
+		mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL);
+	return TEST_RUN_OWN(tests, TEST_SPLIT);
+}
