@@ -58,7 +58,12 @@ int vm_connect(struct vm *vm)
 	if (vm->cfg.features & ~vm->fe.offered)
 		return err_set(&vm->err, ENOTSUP, "features %#llx are not offered",
 			(unsigned long long)(vm->cfg.features & ~vm->fe.offered));
-	return 0;
+	if (!vm->cfg.window)
+		return 0;
+	r = fe_set_backend_req(&vm->fe);
+	if (!r)
+		r = window_start(&vm->window, vm->fe.backend_req, vm->cfg.window);
+	return r ? err_sys(&vm->err, -r, "shared memory") : 0;
 }
 
 /* Low memory, more of it right behind in another file, and some above 4 GiB that begins within its file. */
@@ -157,6 +162,7 @@ int vm_boot(struct vm *vm, const struct vm_config *cfg, const struct spawn_confi
 
 void vm_disconnect(struct vm *vm)
 {
+	window_stop(&vm->window);
 	fe_close(&vm->fe);
 	for (unsigned int i = 0; i < vm->queues; i++) {
 		fc_free(&vm->client[i]);

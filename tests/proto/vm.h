@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "frontend/attach.h"
 #include "frontend/fuse_ops.h"
+#include "frontend/window.h"
 #include "spawn.h"
 
 #define VM_MAX_QUEUES 17
@@ -20,6 +21,7 @@ struct vm_config {
 	unsigned int size;	     /* of each queue, default 1024 */
 	uint32_t base;		     /* where rings start, as SET_VRING_BASE says it; 0: as new */
 	unsigned int huge_pages;     /* one more region, of so many */
+	uint64_t window;	     /* bytes of shared memory that the daemon may map files in; 0: none */
 	uint64_t memory;	     /* bytes of each of the two large regions, default 64 MiB */
 	struct fc_config client;     /* depth default 8, max_data default 1 MiB, timeout default 5 s */
 	uint64_t init_flags;	     /* default VM_INIT_FLAGS */
@@ -43,6 +45,7 @@ struct vm {
 	struct vm_config cfg;
 	struct spawn daemon;
 	struct frontend fe;
+	struct window window;
 	struct guestmem gm;
 	struct drv_queue queue[VM_MAX_QUEUES];
 	struct fuse_client client[VM_MAX_QUEUES];

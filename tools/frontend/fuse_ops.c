@@ -321,6 +321,28 @@ int fc_fallocate(struct fuse_client *c, struct fc_file f, uint64_t off, uint64_t
 	return call_fixed(c, &op);
 }
 
+int fc_setupmapping(
+	struct fuse_client *c, uint64_t node, uint64_t off, uint64_t len, uint64_t at, uint64_t flags)
+{
+	struct fuse_setupmapping_in in = {
+		.fh = UINT64_MAX, .foffset = off, .len = len, .flags = flags, .moffset = at};
+	struct fc_op op = {.opcode = FUSE_SETUPMAPPING, .node = node, .arg = {ARG(&in)}, .nargs = 1};
+
+	return call_fixed(c, &op);
+}
+
+int fc_removemapping(
+	struct fuse_client *c, uint64_t node, const struct fuse_removemapping_one *one, uint32_t count)
+{
+	struct fuse_removemapping_in in = {.count = count};
+	struct fc_op op = {.opcode = FUSE_REMOVEMAPPING,
+		.node = node,
+		.arg = {ARG(&in), {(void *)(uintptr_t)one, count * sizeof(*one)}},
+		.nargs = 2};
+
+	return call_fixed(c, &op);
+}
+
 int fc_lseek(struct fuse_client *c, struct fc_file f, uint64_t *off, uint32_t whence)
 {
 	struct fuse_lseek_in in = {.fh = f.fh, .offset = *off, .whence = whence};

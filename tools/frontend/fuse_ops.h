@@ -69,6 +69,12 @@ int fc_syncfs(struct fuse_client *c);
 /* @arg: in_size bytes in, out_size bytes out. The ioctl's own result, or -errno. */
 int fc_ioctl(struct fuse_client *c, uint64_t node, struct fuse_ioctl_in *in, void *arg);
 
+/* The DAX window: [@off, + @len) of the file at @at of it; flags FUSE_SETUPMAPPING_FLAG_*. */
+int fc_setupmapping(
+	struct fuse_client *c, uint64_t node, uint64_t off, uint64_t len, uint64_t at, uint64_t flags);
+int fc_removemapping(
+	struct fuse_client *c, uint64_t node, const struct fuse_removemapping_one *one, uint32_t count);
+
 /* Directories. readdir: bytes of entries. */
 int fc_opendir(struct fuse_client *c, uint64_t node, struct fuse_open_out *out);
 ssize_t fc_readdir(struct fuse_client *c, struct fc_file f, void *buf, size_t size, uint64_t off);

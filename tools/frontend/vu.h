@@ -38,6 +38,13 @@ enum {
 	VU_REM_MEM_REG = 38,
 	VU_SET_STATUS = 39,
 	VU_GET_STATUS = 40,
+	VU_GET_SHMEM_CONFIG = 44,
+};
+
+/* Requests of the back-end. */
+enum {
+	VU_BACKEND_SHMEM_MAP = 9,
+	VU_BACKEND_SHMEM_UNMAP = 10,
 };
 
 /* Flags of a message's header: the version in bits 0-1. */
@@ -57,6 +64,7 @@ enum {
 	VU_P_RESET_DEVICE = 13,
 	VU_P_CONFIGURE_MEM_SLOTS = 15,
 	VU_P_STATUS = 16,
+	VU_P_SHMEM = 22,
 };
 
 /* Feature bits of the device. */
@@ -123,6 +131,23 @@ struct vu_mem_region {
 struct vu_log {
 	uint64_t size;
 	uint64_t offset;
+};
+
+struct vu_shmem_config {
+	uint32_t count;
+	uint32_t padding;
+	uint64_t size[256];
+};
+
+#define VU_MMAP_RW 1u
+
+struct vu_mmap {
+	uint8_t shmid;
+	uint8_t padding[7];
+	uint64_t fd_offset;
+	uint64_t shm_offset;
+	uint64_t len;
+	uint64_t flags;
 };
 
 struct vu_config {

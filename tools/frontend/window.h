@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A VMM's shared memory region: a thread answers the back-end's SHMEM_MAP and SHMEM_UNMAP, as strictly as
+ * QEMU does, by mapping the files into memory of this process, where a guest would see them. What is not
+ * mapped there faults. Control by the thread that owns the front-end.
+ */
+#ifndef FRONTEND_WINDOW_H
+#define FRONTEND_WINDOW_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WINDOW_PIECES 1024
+
+enum window_mood {
+	WINDOW_WILLING,
+	WINDOW_REFUSING, /* answers every MAP with no */
+	WINDOW_SILENT,	 /* does what it is asked to and does not say so, until the mood changes */
+};
+
+struct window_piece {
+	uint64_t shm_off, len, fd_off;
+};
+
+struct window {
+	uint8_t *base; /* NULL: not started */
+	uint64_t size;
+	int sock;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t changed;
+	enum window_mood mood;
+	bool ends;
+	struct window_piece piece[WINDOW_PIECES];
+	unsigned int pieces, maps, unmaps, refused; /* now; and so far */
+};
+
+/* Serves @sock, which stays the caller's. 0 or -errno. */
+int window_start(struct window *w, int sock, uint64_t size);
+void window_stop(struct window *w);
+
+void window_set_mood(struct window *w, enum window_mood mood);
+/* Waits until @maps requests to map have come in all. False after five seconds. */
+bool window_await_maps(struct window *w, unsigned int maps);
+/* Pieces that are mapped now. */
+unsigned int window_pieces(struct window *w);
+
+#endif
