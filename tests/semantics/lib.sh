@@ -45,14 +45,14 @@ in_guest() {
 		${KERNEL_ROOT:+--kernel-root="$KERNEL_ROOT"} -- bash -c "$2" </dev/null
 }
 
-# differences: the lists that hold for the guest's kernel. A kernel newer than all lists has the newest one.
+# differences: the lists that hold for the file system and the guest's kernel. A kernel newer than all lists has the newest one.
 differences() {
 	local here kernel
 	here=$(dirname "${BASH_SOURCE[0]}")
 	kernel=$(basename "$(echo "${KERNEL_ROOT-}"/usr/lib/uml/modules/*)")
-	echo "$here/differences"
+	if [ "$(stat -fc %T "$T")" = xfs ]; then echo "$here/differences-xfs"; else echo "$here/differences"; fi
 	{
-		ls "$here"/differences-*
+		ls "$here"/differences-[0-9]*
 		echo "$here/differences-$kernel"
 	} | sort -V | sed "/differences-$kernel\$/,\$d" | tail -n 1
 }
