@@ -32,6 +32,8 @@ void fs_number(const struct fs *fs, struct nodeid node, struct statx *st)
 	else
 		inode_number(fs->inodes, inode_key_of(st).dev, &ino);
 	st->stx_ino = ino;
+	if ((st->stx_mode & (S_IFMT | S_ISGID | S_IXGRP)) == (S_IFREG | S_ISGID))
+		inode_mark(fs->inodes, node, INODE_SGID);
 }
 
 static int stat_fd(const struct fs *fs, int fd, struct nodeid node, struct op_entry *out)
@@ -65,6 +67,7 @@ int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 
 /* What SETATTR acts on: the inode, and the file opened on it if the request names one. */
 struct target {
+	struct nodeid node;
 	int path_fd;
 	uint32_t type;
 	const struct handle *file;
@@ -112,7 +115,7 @@ static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, co
 	 * whoever makes it. Only SGID without group execution stays with CAP_FSETID, so that goes first if it
 	 * must.
 	 */
-	r = a->valid & OP_SET_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+	r = a->valid & OP_SET_KILL_SUIDGID || c->uid ? cred_daemon_chown(fs, c, gid) : cred_daemon(fs);
 	if (!r)
 		r = fs_drop_capability(fs, t->path_fd);
 	if (!r && fchownat(t->path_fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
@@ -143,8 +146,15 @@ static int truncate_file(struct fs *fs, const struct op_ctx *c, const struct tar
 
 static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
 {
-	int r = a->valid & OP_SET_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+	int r;
 
+	if (a->valid & OP_SET_KILL_SUIDGID)
+		r = cred_daemon_kill_priv(fs, c);
+	else if (a->valid & OP_SET_MODE ||
+		 fs->features.killpriv_v2) /* the former: set_mode() takes away what must go */
+		r = cred_daemon(fs);
+	else
+		r = fs_become_writer(fs, c, t->node, t->path_fd, true);
 	if (!r)
 		r = fs_drop_capability(fs, t->path_fd);
 	return r ? r : truncate_file(fs, c, t, a->size);
@@ -152,11 +162,12 @@ static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, con
 
 /*
  * Linux guests take SUID away by a SETATTR of the mode when somebody writes, and leave SGID without group
- * execution in it. From a user who does not own the file it is no chmod.
+ * execution in it. Together with a size, or from a user who does not own the file, it is no chmod.
  */
 static bool is_kill_of_suid(
-	const struct fs *fs, const struct op_ctx *c, const struct target *t, uint32_t mode)
+	const struct fs *fs, const struct op_ctx *c, const struct target *t, const struct op_setattr *a)
 {
+	uint32_t mode = a->mode;
 	struct statx st;
 	uint32_t uid;
 
@@ -165,20 +176,33 @@ static bool is_kill_of_suid(
 	if (statx(t->path_fd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID, &st) ||
 		idmap_to_host(fs->cfg.uids, c->uid, &uid))
 		return false;
-	return st.stx_uid != uid && (st.stx_mode & 07777) == ((mode & 07777) | S_ISUID);
+	return (a->valid & OP_SET_SIZE || st.stx_uid != uid) &&
+	       (st.stx_mode & 07777) == ((mode & 07777) | S_ISUID);
+}
+
+/* The same at a chown, where the host's kernel has taken away what must go, by its newer rule. */
+static bool is_kill_at_chown(const struct op_ctx *c, const struct target *t, const struct op_setattr *a)
+{
+	struct statx st;
+
+	if (!c->uid || !(a->valid & (OP_SET_UID | OP_SET_GID)) || a->mode & S_ISUID)
+		return false;
+	if (statx(t->path_fd, "", AT_EMPTY_PATH, STATX_MODE, &st))
+		return false;
+	return !((st.stx_mode ^ a->mode) & 01777);
 }
 
 /* With CAP_FSETID: whether the caller may set SGID was the guest's to judge. */
-static int set_mode(struct fs *fs, struct op_ctx *c, const struct target *t, uint32_t mode)
+static int set_mode(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
 {
 	struct proc_name n = proc_name(t->path_fd);
-	int r = is_kill_of_suid(fs, c, t, mode) ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+	int r = is_kill_of_suid(fs, c, t, a) ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
 
 	if (r)
 		return r;
 	if (t->type == S_IFLNK)
 		return -EOPNOTSUPP;
-	return fchmodat(fs->cfg.proc_self_fd, n.s, mode & 07777, 0) ? -errno : 0;
+	return fchmodat(fs->cfg.proc_self_fd, n.s, a->mode & 07777, 0) ? -errno : 0;
 }
 
 static int time_of(
@@ -227,8 +251,8 @@ static int set_all(struct fs *fs, struct op_ctx *c, const struct target *t, cons
 		r = set_owner(fs, c, t, a);
 	if (!r && a->valid & OP_SET_SIZE)
 		r = set_size(fs, c, t, a);
-	if (!r && a->valid & OP_SET_MODE)
-		r = set_mode(fs, c, t, a->mode);
+	if (!r && a->valid & OP_SET_MODE && !is_kill_at_chown(c, t, a))
+		r = set_mode(fs, c, t, a);
 	if (!r && a->valid & times)
 		r = set_times(fs, t, a);
 	return r;
@@ -253,7 +277,7 @@ int fs_op_setattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
-	t = (struct target){.path_fd = u.fd, .type = u.inode->key.type};
+	t = (struct target){.node = node, .path_fd = u.fd, .type = u.inode->key.type};
 	struct handle *h = handle_get(fs->handles, node, fh, false);
 	t.file = h;
 	r = (int)effect_end(fs, &e, set_all(fs, c, &t, a));

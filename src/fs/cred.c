@@ -214,7 +214,7 @@ static int translate(const struct fs *fs, const struct op_ctx *c, struct host_id
 	return r ? r : translate_groups(fs, c, h);
 }
 
-int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c)
+static int kill_priv(struct fs *fs, const struct op_ctx *c, uint32_t n, const uint32_t *groups)
 {
 	uint32_t gid;
 	int r;
@@ -223,10 +223,20 @@ int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c)
 		return 0;
 	r = idmap_to_host(fs->cfg.gids, c->gid, &gid);
 	if (!r)
-		r = become(daemon_self.uid, gid, 0, NULL, DROP_FSETID);
+		r = become(daemon_self.uid, gid, n, groups, DROP_FSETID);
 	if (r == -EPERM) /* a group that does not exist here has no members either */
 		r = become(daemon_self.uid, daemon_self.gid, 0, NULL, DROP_FSETID);
 	return r;
+}
+
+int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c)
+{
+	return kill_priv(fs, c, 0, NULL);
+}
+
+int cred_daemon_chown(struct fs *fs, const struct op_ctx *c, gid_t gid)
+{
+	return kill_priv(fs, c, c->uid && gid != (gid_t)-1 ? 1 : 0, &gid);
 }
 
 /* What root of the guest may do follows from his id there, whoever he is on the host. */

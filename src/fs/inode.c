@@ -463,6 +463,15 @@ void inode_mark(struct inode_table *t, struct nodeid node, uint8_t flags)
 	inode_put(t, i);
 }
 
+bool inode_had_sgid(struct inode_table *t, struct nodeid node)
+{
+	struct inode *i = inode_get(t, node);
+	bool had = i && atomic_load_explicit(&i->flags, memory_order_relaxed) & INODE_SGID;
+
+	inode_put(t, i);
+	return had;
+}
+
 bool inode_mixes(const struct inode *dir)
 {
 	uint8_t flags = atomic_load_explicit(&dir->flags, memory_order_relaxed);

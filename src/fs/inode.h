@@ -59,6 +59,9 @@ static_assert(sizeof(struct inode) <= 160, "a million inodes cost at most 160 MB
 	8u		/* the last name looked up in this directory was known already: a guess at the next \
 			 */
 #define INODE_MIXED 16u /* its number is mixed with its device's */
+#define INODE_SGID                                                                                           \
+	64u		/* a regular file that had SGID and no group execution when the guest was told of it \
+			 */
 #define INODE_MOUNT 32u /* a directory that is a mount of its own to a guest that knows of mounts */
 
 struct inode_table;
@@ -114,6 +117,7 @@ void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino);
  * somebody keeps that inode.
  */
 void inode_mark(struct inode_table *t, struct nodeid node, uint8_t flags);
+bool inode_had_sgid(struct inode_table *t, struct nodeid node); /* INODE_SGID; any nodeid */
 void inode_number_mounted(struct inode_table *t, struct nodeid node, uint64_t dev, uint64_t *ino);
 void inode_number_listed(struct inode_table *t, struct nodeid dir, bool itself, uint64_t *ino);
 bool inode_mixes(const struct inode *dir); /* the numbers of what is in this directory are mixed */

@@ -49,6 +49,14 @@ struct fs {
  * -errno. */
 int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct statx *st);
 
+/*
+ * io.c: the thread is the daemon, and about to change the data of a file, @fd, for the caller: SUID and SGID
+ * go as they do on a local file system. @guest_kills: the guest takes away on its own what its rule for FUSE
+ * demands, which leaves SGID without group execution. That stays for members of the file's group; who is one
+ * by a further group is guessed from what let him write.
+ */
+int fs_become_writer(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd, bool guest_kills);
+
 /* attr.c: the number of the inode, which somebody keeps, becomes the guest's. After inode_key_of(): the key
  * has the host's. */
 void fs_number(const struct fs *fs, struct nodeid node, struct statx *st);

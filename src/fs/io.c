@@ -10,6 +10,7 @@
 #include "base/guard.h"
 #include "base/io.h"
 #include "fs/cred.h"
+#include "fs/idmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +134,41 @@ static int write_rwf(const struct fs *fs, uint32_t flags)
 	return rwf;
 }
 
+enum lone_sgid { SGID_NONE, SGID_STAYS, SGID_GOES };
+
+/* SGID without group execution, and without SUID beside it: whether the caller's change takes it away. */
+static enum lone_sgid lone_sgid(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd)
+{
+	struct statx st;
+	uint32_t uid;
+
+	if (!inode_had_sgid(fs->inodes, node) || statx(fd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID, &st) ||
+		(st.stx_mode & (S_ISUID | S_ISGID | S_IXGRP)) != S_ISGID)
+		return SGID_NONE;
+	if (idmap_to_host(fs->cfg.uids, c->uid, &uid) || st.stx_uid == uid || st.stx_mode & S_IWOTH)
+		return SGID_GOES;
+	return SGID_STAYS; /* neither his own nor open to all: he is of the group */
+}
+
+int fs_become_writer(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd, bool guest_kills)
+{
+	enum lone_sgid s = c->uid ? lone_sgid(fs, c, node, fd) : SGID_STAYS;
+
+	if (s == SGID_STAYS || (s == SGID_NONE && guest_kills))
+		return cred_daemon(fs);
+	return cred_daemon_kill_priv(fs, c);
+}
+
+/* Pages from the guest's cache are nobody's. */
+static int become_for_write(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd, uint32_t flags)
+{
+	if (flags & OP_WRITE_KILL_SUIDGID)
+		return c->uid ? fs_become_writer(fs, c, node, fd, false) : cred_daemon_kill_priv(fs, c);
+	if (flags & OP_WRITE_CACHE || fs->features.killpriv_v2)
+		return cred_daemon(fs);
+	return fs_become_writer(fs, c, node, fd, true);
+}
+
 ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, struct iovec *iov,
 	unsigned int n, uint64_t off, uint32_t flags, uint32_t write_flags)
 {
@@ -153,7 +189,7 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 	if (!r && f.flags & O_APPEND && !(rwf & RWF_APPEND))
 		r = -EPERM;
 	if (!r)
-		r = write_flags & OP_WRITE_KILL_SUIDGID ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+		r = become_for_write(fs, c, node, f.fd, write_flags);
 	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)
@@ -193,13 +229,6 @@ int fs_op_fsyncdir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct o
 	return r ? r : sync_fd(c, f.fd, datasync);
 }
 
-/* Changes that the protocol brings without a word on SUID and SGID: they go unless root asks, as on a local
- * file system. */
-static int become_writer(struct fs *fs, const struct op_ctx *c)
-{
-	return c->uid ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
-}
-
 static int fallocate_fd(struct op_ctx *c, int fd, int mode, off_t off, off_t len)
 {
 	int r;
@@ -230,7 +259,7 @@ int fs_op_fallocate(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 	r = file_use(fs, node, fh, FILE_WRITE, &f);
 	e.change.fd = f.fd;
 	if (!r)
-		r = become_writer(fs, c);
+		r = fs_become_writer(fs, c, node, f.fd, false);
 	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)
@@ -298,7 +327,7 @@ ssize_t fs_op_copy_file_range(struct fs *fs, struct op_ctx *c, const struct op_c
 	if (!r)
 		r = file_use(fs, copy->out, copy->out_fh, FILE_WRITE, &out);
 	if (!r)
-		r = become_writer(fs, c);
+		r = fs_become_writer(fs, c, copy->out, out.fd, false);
 	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)

@@ -140,7 +140,8 @@ ssize_t fuse_do_read(struct fuse_req *rq)
 ssize_t fuse_do_write(struct fuse_req *rq)
 {
 	const struct fuse_write_in *in = rq->in;
-	uint32_t flags = in->write_flags & FUSE_WRITE_KILL_SUIDGID ? OP_WRITE_KILL_SUIDGID : 0;
+	uint32_t flags = (in->write_flags & FUSE_WRITE_KILL_SUIDGID ? OP_WRITE_KILL_SUIDGID : 0) |
+			 (in->write_flags & FUSE_WRITE_CACHE ? OP_WRITE_CACHE : 0);
 	struct iovec *iov = rq->chain->in;
 	unsigned int n = rq->chain->nin;
 	struct op_fh fh = {in->fh};

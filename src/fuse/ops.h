@@ -198,6 +198,7 @@ struct op_window {
 };
 
 #define OP_WRITE_KILL_SUIDGID	  1u /* FUSE_WRITE_KILL_SUIDGID */
+#define OP_WRITE_CACHE		  2u /* FUSE_WRITE_CACHE: from the guest's cache; the caller is anybody */
 #define OP_OPEN_KILL_SUIDGID	  1u /* FUSE_OPEN_KILL_SUIDGID */
 #define OP_SETXATTR_ACL_KILL_SGID 1u
 

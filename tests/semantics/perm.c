@@ -220,6 +220,47 @@ static void case_killpriv(void)
 			}
 }
 
+/* SGID without group execution stays for members of the group, by whichever of their groups. */
+static void case_killpriv_group(void)
+{
+	sem_case("killpriv-group");
+	sem_file("src", "source", 0644);
+	for (int how = 0; how < KILLS; how++) {
+		if (how == KILL_OPEN)
+			continue;
+		sem_file("f", "text", 0600);
+		if (chown("f", 1001, 2001) || chmod("f", 02764))
+			sem_die("preparing f");
+		sem_as(1002, 1002, 2001);
+		disturb(how);
+		sem_root();
+		sem_stat("f");
+	}
+}
+
+/* What an owner's chgrp takes away. */
+static void case_killpriv_chgrp(void)
+{
+	static const mode_t modes[] = {06777, 06767, 04777, 02767, 02777};
+	static const gid_t from[] = {1001, 2001};
+
+	sem_case("killpriv-chgrp");
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++)
+		for (size_t g = 0; g < 2; g++) {
+			sem_file("f", "text", 0600);
+			if (chown("f", 1001, from[g]) || chmod("f", modes[m]))
+				sem_die("preparing f");
+			sem_as(1001, 1001, 2002);
+			T(chown("f", (uid_t)-1, 2002));
+			sem_root();
+			sem_stat("f");
+			if (chmod("f", modes[m]))
+				sem_die("preparing f");
+			T(chown("f", 1002, 2001));
+			sem_stat("f");
+		}
+}
+
 /* Searching and listing directories, as users who may do only the one or the other. */
 static void case_dirs(void)
 {
@@ -296,6 +337,8 @@ void family_perm(void)
 	case_chown();
 	case_sgid_chmod();
 	case_killpriv();
+	case_killpriv_group();
+	case_killpriv_chgrp();
 	case_dirs();
 	case_later();
 }
