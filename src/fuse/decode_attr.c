@@ -13,10 +13,8 @@
 
 static ssize_t reply_attr(struct fuse_req *rq, const struct op_entry *e)
 {
-	struct fuse_attr_out out = {
-		.attr_valid = rq->s->attr_timeout.sec,
-		.attr_valid_nsec = rq->s->attr_timeout.nsec,
-	};
+	struct timeout valid = attr_timeout_of(rq->s, e);
+	struct fuse_attr_out out = {.attr_valid = valid.sec, .attr_valid_nsec = valid.nsec};
 
 	reply_fill_attr(e, &out.attr);
 	return reply_bytes(rq, 0, &out, sizeof(out));
@@ -71,15 +69,16 @@ ssize_t fuse_do_statx(struct fuse_req *rq)
 	const struct fuse_statx_in *in = rq->in;
 	struct op_fh fh = handle_if(in->getattr_flags & FUSE_GETATTR_FH, in->fh);
 	struct op_entry e; /* large: what is used is what the op fills in */
-	struct fuse_statx_out out = {
-		.attr_valid = rq->s->attr_timeout.sec,
-		.attr_valid_nsec = rq->s->attr_timeout.nsec,
-	};
+	struct fuse_statx_out out = {0};
+	struct timeout valid;
 	int r = rq->s->ops->getattr(
 		rq->s->fs, &rq->w->ctx, req_node(rq), fh, in->sx_mask & STATX_REPORTED, &e);
 
 	if (r)
 		return r;
+	valid = attr_timeout_of(rq->s, &e);
+	out.attr_valid = valid.sec;
+	out.attr_valid_nsec = valid.nsec;
 	fill_statx(&e.st, &out.stat);
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }

@@ -121,6 +121,9 @@ static inline bool req_negotiated(const struct fuse_req *rq, uint64_t flag)
  * written then). */
 ssize_t reply_bytes(struct fuse_req *rq, size_t off, const void *p, size_t len);
 ssize_t reply_entry(struct fuse_req *rq, const struct op_entry *e);
+/* How long the guest may believe the attributes: not at all where the host may take SUID and SGID away at a
+ * write, after which Linux asks for size and times again, but not for the mode. */
+struct timeout attr_timeout_of(const struct fuse_session *s, const struct op_entry *e);
 void reply_fill_entry(const struct fuse_session *s, const struct op_entry *e, struct fuse_entry_out *out);
 void reply_fill_attr(const struct op_entry *e, struct fuse_attr *out);
 struct timeout reply_timeout(double seconds);

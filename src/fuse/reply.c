@@ -60,14 +60,23 @@ void reply_fill_attr(const struct op_entry *e, struct fuse_attr *out)
 		out->flags |= FUSE_ATTR_DAX;
 }
 
+struct timeout attr_timeout_of(const struct fuse_session *s, const struct op_entry *e)
+{
+	uint16_t mode = e->st.stx_mode;
+
+	return S_ISREG(mode) && mode & (S_ISUID | S_ISGID) ? (struct timeout){0} : s->attr_timeout;
+}
+
 void reply_fill_entry(const struct fuse_session *s, const struct op_entry *e, struct fuse_entry_out *out)
 {
+	struct timeout attr = attr_timeout_of(s, e);
+
 	*out = (struct fuse_entry_out){
 		.nodeid = e->node.v, /* has its generation in itself */
 		.entry_valid = s->entry_timeout.sec,
-		.attr_valid = s->attr_timeout.sec,
+		.attr_valid = attr.sec,
 		.entry_valid_nsec = s->entry_timeout.nsec,
-		.attr_valid_nsec = s->attr_timeout.nsec,
+		.attr_valid_nsec = attr.nsec,
 	};
 	reply_fill_attr(e, &out->attr);
 }

@@ -201,6 +201,47 @@ static void test_kill_suidgid(void **state)
 	share_free(&s);
 }
 
+/* SGID without group execution, of which the guest says nothing: by who writes. */
+static void test_lone_sgid(void **state)
+{
+	static const struct {
+		uint32_t uid, gid;
+		mode_t mode, left;
+		uint32_t flags;
+	} tests[] = {
+		{1000, 1000, 02767, 0767, 0},			   /* one of the others */
+		{1000, 2001, 02767, 02767, 0},			   /* a member */
+		{1000, 1000, 02764, 02764, 0},			   /* a member, or he could not */
+		{1000, 1000, 02764, 02764, OP_WRITE_KILL_SUIDGID}, /* the same */
+		{1001, 1001, 02764, 0764, 0},			   /* the owner */
+		{1000, 1000, 02767, 02767, OP_WRITE_CACHE},	   /* who knows */
+		{0, 0, 02767, 02767, 0},
+	};
+	struct iovec v = {(void *)(uintptr_t) "x", 1};
+	struct open_file f;
+	struct share s;
+
+	(void)state;
+	fixture_need_root();
+	share_new(&s, share_config());
+	s.fs->features.killpriv_v2 = false;
+	f = share_file(&s, "f", "text", O_RDWR);
+	assert_int_equal(fchownat(s.dirfd, "f", 1001, 2001, 0), 0);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		struct op_entry e;
+
+		host_chmod(&s, "f", tests[i].mode);
+		s.c.uid = s.c.gid = 0;
+		assert_int_equal(fs_op_getattr(s.fs, &s.c, f.node, OP_NO_HANDLE, 0, &e), 0);
+		s.c.uid = tests[i].uid;
+		s.c.gid = tests[i].gid;
+		v = (struct iovec){(void *)(uintptr_t) "x", 1};
+		assert_int_equal(fs_op_write(s.fs, &s.c, f.node, f.fh, &v, 1, 0, 0, tests[i].flags), 1);
+		assert_int_equal(share_host_stat(&s, "f").st_mode & 07777, tests[i].left);
+	}
+	share_free(&s);
+}
+
 static void test_holes(void **state)
 {
 	struct open_file f;
@@ -371,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_append),
 		cmocka_unit_test(test_sync_writes),
 		cmocka_unit_test(test_kill_suidgid),
+		cmocka_unit_test(test_lone_sgid),
 		cmocka_unit_test(test_holes),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_hostile_handles),
