@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 /* A reader refuses a segment with another number. Raise it with every change of a record. */
-#define SEGMENT_LAYOUT 4
+#define SEGMENT_LAYOUT 5
 
 enum segment_section {
 	SEGMENT_CONN,	     /* one record: what the FUSE session negotiated */

@@ -41,6 +41,8 @@ struct dir_slot {
 	uint64_t first;	       /* position of the first entry */
 	uint64_t at_pos;       /* position of the entry at @at */
 	uint64_t fd_pos;       /* the descriptor's */
+	bool ended; /* nothing was behind @fd_pos, and the guest, which got entries, asks once more */
+	bool gave;  /* an entry since dir_lock() */
 };
 
 struct dir_table {
@@ -188,7 +190,9 @@ int fs_op_dir_lock(struct fs *fs, struct nodeid node, struct op_fh fh)
 		s->fh = fh.v;
 		s->len = 0;
 		s->fd_pos = 0;
+		s->ended = false;
 	}
+	s->gave = false;
 	s->handle = h;
 	return 0;
 }
@@ -245,10 +249,17 @@ static int fill(struct fs *fs, struct dir_slot *s, uint64_t pos)
 			return -ENOMEM;
 		atomic_fetch_add(&fs->dirs->buffers, 1);
 	}
+	if (pos != s->fd_pos)
+		s->ended = false;
 	if (pos != s->fd_pos && lseek(s->handle->fd, (off_t)pos, SEEK_SET) < 0)
 		return -errno;
 	s->fd_pos = pos;
+	if (s->ended && !s->gave) {
+		s->ended = false;
+		return 0;
+	}
 	n = syscall(SYS_getdents64, s->handle->fd, s->buffer, BUFFER_SIZE);
+	s->ended = !n && s->gave;
 	if (n <= 0)
 		return n ? -errno : 0;
 	s->len = (uint32_t)n;
@@ -296,6 +307,7 @@ int fs_op_readdir(struct fs *fs, struct op_ctx *c, struct op_fh fh, uint64_t off
 			return r;
 	}
 	d = entry_at(s, s->at);
+	s->gave = true;
 	*out = (struct op_dirent){.ino = ino_of(fs, s, d),
 		.off = (uint64_t)d->off,
 		.type = d->type,

@@ -15,6 +15,7 @@ static int use_handle(struct fs *fs, struct nodeid node, struct op_fh fh, bool i
 	if (!h)
 		return -EBADF;
 	*u = (struct file_use){.fs = fs, .handle = h, .fd = h->fd, .flags = h->flags};
+	u->traits = atomic_load_explicit(&h->traits, memory_order_relaxed);
 	return 0;
 }
 
@@ -36,6 +37,7 @@ static int use_inode(struct fs *fs, struct nodeid node, uint32_t flags, bool dir
 	if (r < 0)
 		return r;
 	*u = (struct file_use){.fs = fs, .fd = r, .flags = flags};
+	u->traits = inode_fs_traits(fs->inodes, i.inode, r);
 	return 0;
 }
 
@@ -56,6 +58,13 @@ int file_use_dir(struct fs *fs, struct nodeid node, struct op_fh fh, struct file
 int file_use_inode(struct fs *fs, struct nodeid node, struct file_use *u)
 {
 	return use_inode(fs, node, O_RDONLY, true, u);
+}
+
+uint32_t file_traits(struct file_use *u)
+{
+	if (!u->traits)
+		u->traits = handle_fs_traits(u->fs->handles, u->handle);
+	return u->traits;
 }
 
 void file_use_end(struct file_use *u)

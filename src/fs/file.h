@@ -14,7 +14,8 @@ struct file_use {
 	struct fs *fs;
 	struct handle *handle; /* NULL: opened for the moment */
 	int fd;
-	uint32_t flags; /* open(2)'s */
+	uint32_t flags;	 /* open(2)'s */
+	uint32_t traits; /* INODE_FS_*, as far as they are known; file_traits() */
 };
 #define autofile __attribute__((cleanup(file_use_end)))
 
@@ -31,6 +32,9 @@ int file_use_dir(struct fs *fs, struct nodeid node, struct op_fh fh, struct file
 /* The regular file or directory itself, opened to read; -EBADF for other inodes. */
 int file_use_inode(struct fs *fs, struct nodeid node, struct file_use *u);
 void file_use_end(struct file_use *u);
+
+/* INODE_FS_* of what the descriptor is on. */
+uint32_t file_traits(struct file_use *u);
 
 /* Ahead of a system call that may wait for the disk. */
 static inline void file_may_block(struct op_ctx *c)

@@ -109,6 +109,7 @@ int handle_new(
 	h->fd = fd;
 	h->flags = flags;
 	h->is_dir = is_dir;
+	atomic_store_explicit(&h->traits, (uint8_t)inode_fs_traits(t->inodes, i, -1), memory_order_relaxed);
 	atomic_store(&h->node, node.v); /* last: until then handle_get() finds nothing */
 	return 0;
 }
@@ -139,6 +140,21 @@ void handle_put(struct handle_table *t, struct handle *h)
 	inode_closed(t->inodes, i);
 	inode_put(t->inodes, i);
 	idtab_free(&t->ids, h);
+}
+
+uint32_t handle_fs_traits(struct handle_table *t, struct handle *h)
+{
+	uint32_t traits = atomic_load_explicit(&h->traits, memory_order_relaxed);
+	struct inode *i;
+
+	if (traits)
+		return traits;
+	i = inode_get(t->inodes, (struct nodeid){atomic_load(&h->node)});
+	if (i)
+		traits = inode_fs_traits(t->inodes, i, h->fd);
+	inode_put(t->inodes, i);
+	atomic_store_explicit(&h->traits, (uint8_t)traits, memory_order_relaxed);
+	return traits;
 }
 
 static int release(struct handle_table *t, struct handle *h)

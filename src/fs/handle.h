@@ -13,11 +13,13 @@
 
 struct handle {
 	struct idtab_rec rec;
-	_Atomic uint64_t node;	   /* nodeid it was opened on */
-	int32_t fd;		   /* opened with @flags */
-	uint32_t flags;		   /* open(2)'s, as the host got them */
-	uint16_t is_dir;	   /* 1: directory */
-	_Atomic uint16_t prompt;   /* 1: closed at once, as it had a flock */
+	_Atomic uint64_t node; /* nodeid it was opened on */
+	int32_t fd;	       /* opened with @flags */
+	uint32_t flags;	       /* open(2)'s, as the host got them */
+	uint8_t is_dir;	       /* 1: directory */
+	uint8_t spare;
+	_Atomic uint8_t prompt;	   /* 1: closed at once, as it had a flock */
+	_Atomic uint8_t traits;	   /* INODE_FS_*, as far as they are known */
 	_Atomic uint32_t released; /* 1: RELEASE has come */
 };
 
@@ -50,6 +52,9 @@ int handle_new(
 /* The handle with a reference, if it is open, of that nodeid and of that kind; else NULL (EBADF). */
 struct handle *handle_get(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir);
 void handle_put(struct handle_table *t, struct handle *h); /* NULL is allowed; the last one closes */
+
+/* INODE_FS_* of what the handle is on; asked, if nobody did. */
+uint32_t handle_fs_traits(struct handle_table *t, struct handle *h);
 
 /* RELEASE: the guest's own reference. 0, or -EBADF if it is not open. */
 int handle_release(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir);

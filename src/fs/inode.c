@@ -309,6 +309,11 @@ void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir,
 	inode_put(t, i);
 }
 
+uint32_t inode_fs_traits(struct inode_table *t, const struct inode *i, int fd)
+{
+	return mount_traits(t->mounts, i->mount, fd);
+}
+
 bool inode_expects_known(const struct inode *dir)
 {
 	return atomic_load_explicit(&dir->flags, memory_order_relaxed) & INODE_KNOWNS;

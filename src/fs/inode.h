@@ -175,6 +175,16 @@ bool inode_learn_known(
  */
 void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir, const char *name);
 
+/*
+ * What the host's file system is like that the inode is on, which @fd is a descriptor on: asked of the kernel
+ * once for each host mount. @fd -1: what is known already, perhaps 0.
+ */
+#define INODE_FS_ASKED 1u
+#define INODE_FS_QUIET 2u  /* local: it has nothing to say at close(2), others report what went wrong since \
+			    */
+#define INODE_FS_MEMORY 4u /* reading never waits for a disk, and knows no RWF_NOWAIT (tmpfs) */
+uint32_t inode_fs_traits(struct inode_table *t, const struct inode *i, int fd);
+
 /* In a directory, the last name that was looked up was known to the guest already: what to expect of the
  * next. */
 bool inode_expects_known(const struct inode *dir);

@@ -66,12 +66,12 @@ static void transfer_advance(struct transfer *t, ssize_t by)
  * says nothing of the end of the file, a count of 0 does. An error after some bytes is an error: the guest
  * would take a short answer for the end of the file.
  */
-static ssize_t read_all(struct op_ctx *c, int fd, struct transfer *t)
+static ssize_t read_all(struct op_ctx *c, struct file_use *f, struct transfer *t)
 {
-	int rwf = RWF_NOWAIT;
+	int rwf = f->traits & INODE_FS_MEMORY ? 0 : RWF_NOWAIT;
 
 	while (t->n) {
-		ssize_t r = preadv2(fd, t->iov, transfer_pieces(t), t->off, rwf);
+		ssize_t r = preadv2(f->fd, t->iov, transfer_pieces(t), t->off, rwf);
 
 		if (r > 0) {
 			transfer_advance(t, r);
@@ -79,7 +79,8 @@ static ssize_t read_all(struct op_ctx *c, int fd, struct transfer *t)
 			break;
 		} else if (rwf && (errno == EAGAIN || errno == EOPNOTSUPP)) {
 			rwf = 0;
-			file_may_block(c);
+			if (errno == EAGAIN || !(file_traits(f) & INODE_FS_MEMORY))
+				file_may_block(c);
 		} else if (!fs_again(c)) {
 			return transfer_error(t, errno);
 		}
@@ -97,7 +98,7 @@ ssize_t fs_op_read(struct fs *fs, struct op_ctx *c, struct nodeid node, struct o
 	(void)flags;
 	if (!r)
 		r = file_use(fs, node, fh, FILE_READ, &f);
-	return r ? r : read_all(c, f.fd, &t);
+	return r ? r : read_all(c, &f, &t);
 }
 
 static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)

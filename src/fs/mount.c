@@ -5,12 +5,15 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/tune.h"
 #include "fs/fd_slot.h"
 #include "fs/inode_table.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #define PLACES_DEEP \
 	40 /* mounts on mounts that are gone through; a circle can arise when the host moves them */
@@ -305,6 +308,39 @@ int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16
 	m->refs++;
 	*index = i;
 	return m->why;
+}
+
+static uint32_t ask_traits(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st))
+		return INODE_FS_ASKED;
+	switch ((unsigned long)st.f_type) {
+	case BTRFS_SUPER_MAGIC:
+	case EXT4_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return INODE_FS_ASKED | INODE_FS_QUIET;
+	case TMPFS_MAGIC:
+		return INODE_FS_ASKED | INODE_FS_QUIET | INODE_FS_MEMORY;
+	default:
+		return INODE_FS_ASKED;
+	}
+}
+
+uint32_t mount_traits(struct mount_table *t, uint16_t index, int fd)
+{
+	_Atomic uint32_t *known = &t->rec[index].traits;
+	uint32_t traits = index && tune.fs_traits ? atomic_load_explicit(known, memory_order_relaxed) : 0;
+
+	if (traits || fd < 0)
+		return traits;
+	traits = ask_traits(fd);
+	if (index)
+		atomic_store_explicit(known, traits, memory_order_relaxed);
+	return traits;
 }
 
 /* True if this was the last reference: what the record held is the caller's. */

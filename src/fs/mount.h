@@ -27,6 +27,7 @@ struct mount {
 	_Atomic uint64_t
 		fd; /* fd_slot.h: what open_by_handle_at() knows the mount by (O_PATH is not enough) */
 	_Atomic uint32_t used;	 /* 1: @fd was used since the last round */
+	_Atomic uint32_t traits; /* INODE_FS_*; 0: not asked yet */
 	char name[NAME_MAX + 1]; /* in @place; the table's lock */
 };
 
@@ -64,6 +65,10 @@ int mount_keep_fds(struct mount_table *t, struct fdmap *map); /* as fs_keep_fds(
  */
 int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16_t *index);
 void mount_put(struct mount_table *t, uint16_t index); /* 0 is allowed */
+
+/* INODE_FS_* of the mount, of which the caller holds a reference; asked by @fd, which is on it, the first
+ * time. -1: what is known already, perhaps 0. 0 is allowed as index. */
+uint32_t mount_traits(struct mount_table *t, uint16_t index, int fd);
 
 /*
  * Where the mount, of which the caller holds a reference, is: at @name in @dir, which is on another one.

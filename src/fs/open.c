@@ -13,11 +13,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/vfs.h>
 
 /* A file on the way to a handle. */
 struct opening {
@@ -321,26 +319,6 @@ int fs_op_tmpfile(struct fs *fs, struct op_ctx *c, struct nodeid parent, const s
 	return fd < 0 ? fd : hand_out(&o, &p, &fd, out);
 }
 
-/* Local file systems have nothing to say at close(2), others may report what went wrong since. */
-static bool speaks_at_close(int fd)
-{
-	struct statfs st;
-
-	if (fstatfs(fd, &st))
-		return true;
-	switch ((unsigned long)st.f_type) {
-	case BTRFS_SUPER_MAGIC:
-	case EXT4_SUPER_MAGIC:
-	case F2FS_SUPER_MAGIC:
-	case OVERLAYFS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-	case XFS_SUPER_MAGIC:
-		return false;
-	default:
-		return true;
-	}
-}
-
 static int close_copy(struct op_ctx *c, int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -364,7 +342,7 @@ int fs_op_flush(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	if (r)
 		return r;
 	lock_flush(fs, node, lock_owner);
-	if ((f.flags & O_ACCMODE) == O_RDONLY || !speaks_at_close(f.fd))
+	if ((f.flags & O_ACCMODE) == O_RDONLY || file_traits(&f) & INODE_FS_QUIET)
 		return 0;
 	return close_copy(c, f.fd);
 }
