@@ -343,6 +343,15 @@ static int set_defaults(struct options_parse *p)
 	return r;
 }
 
+/* What the command line holds is shown in one line, whatever it is, and moves no terminal's cursor. */
+static int refuse(struct err *err)
+{
+	for (char *s = err ? err->text : NULL; s && *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+	return -EINVAL;
+}
+
 int options_parse(struct options *o, int argc, char *const argv[], struct err *err)
 {
 	struct options_parse p = {.o = o, .err = err};
@@ -356,7 +365,9 @@ int options_parse(struct options *o, int argc, char *const argv[], struct err *e
 	r = set_defaults(&p);
 	for (int i = 1; i < argc && !r; i++)
 		r = parse_argument(&p, argv, &i);
-	return r ? -EINVAL : options_check(&p);
+	if (!r)
+		r = options_check(&p);
+	return r ? refuse(err) : 0;
 }
 
 void options_free(struct options *o)

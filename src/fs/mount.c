@@ -256,7 +256,9 @@ int mount_keep_fds(struct mount_table *t, struct fdmap *map)
 /* Of a mount that nobody uses any more. */
 static void close_slot(_Atomic uint64_t *slot)
 {
-	autofd int fd = fd_slot_fd(atomic_exchange(slot, 0));
+	int fd = fd_slot_fd(atomic_exchange(slot, 0));
+
+	cleanup_fd(&fd);
 }
 
 void mount_table_free(struct mount_table *t)
@@ -439,7 +441,9 @@ bool mount_give_up(struct mount_table *t)
 	bool left = false;
 
 	for (uint16_t i = MOUNT_ROOT + 1; i < MOUNT_MAX; i++) {
-		autofd int fd = take_unused(t, &t->rec[i], &left);
+		int fd = take_unused(t, &t->rec[i], &left);
+
+		cleanup_fd(&fd);
 	}
 	return left;
 }

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A command line: arguments, each ended by NUL. Whatever it is, it is taken whole or refused in one line;
+ * what is taken has numbers within their limits and names what every start needs.
+ */
+#include "fuzz.h"
+
+#include "base/cursor.h"
+#include "daemon/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ARGS 64
+
+static void require(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void check_taken(const struct options *o)
+{
+	if (o->action != OPTIONS_RUN)
+		return;
+	require(o->sandbox.shared_dir != NULL);
+	require(o->socket_path || o->fd != OPTIONS_NO_FD);
+	require(!o->tag || strlen(o->tag) <= 36);
+	require(o->fs.max_inodes >= 1024 && o->fs.max_handles >= 16);
+	require(o->uid_map.n <= OPTIONS_RULES_MAX && o->translate_gid.n <= OPTIONS_RULES_MAX);
+	require(o->fs.uids == o->uids && o->fs.gids == o->gids && o->fs.xattrmap == o->xattrmap);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cursor c = cursor_over(data, size);
+	char program[] = "colofsd";
+	char *argv[MAX_ARGS + 2] = {program};
+	struct err err = {0};
+	struct options o;
+	const char *arg;
+	int argc = 1, r;
+
+	while (argc <= MAX_ARGS && (arg = cursor_string(&c)))
+		argv[argc++] = (char *)(uintptr_t)arg;
+	r = options_parse(&o, argc, argv, &err);
+	if (r)
+		require(r == -EINVAL && err.text[0] && !strpbrk(err.text, "\r\n"));
+	else
+		check_taken(&o);
+	options_free(&o);
+	return 0;
+}
