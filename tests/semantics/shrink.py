@@ -31,7 +31,7 @@ def run_all(mode, seed, steps, candidates):
                 f.write("\n".join(map(str, chosen)) + "\n")
     for i in range(len(candidates)):
         script += (
-            f"mkdir work/{i}; ./semantics --random work/{i} --seed={seed} --steps={steps} --only=only{i} >out{i} 2>&1\n"
+            f"mkdir work/{i}; ./semantics --random work/{i} --seed={seed} --steps={steps} --only=$PWD/only{i} >out{i} 2>&1\n"
         )
     subprocess.run(["bash", "-c", script], cwd=f"{work}/local", check=False)
     guest = f'. {HERE}/lib.sh; rmdir "$T"; T={work}; KEEP=1; in_guest {mode} {chr(39)}{script}{chr(39)}'
@@ -56,6 +56,8 @@ def first_difference(pair):
 def main(mode, seed, steps):
     chosen = list(range(int(steps)))
     pair = run_all(mode, seed, steps, [chosen])[0]
+    if not any(map(STEP.match, pair[0])):
+        sys.exit("no steps were made: " + " ".join(pair[0][:1]))
     at = first_difference(pair)
     if at is None:
         print("no difference")
