@@ -40,6 +40,22 @@ g 'for i in 1 2 3 4 5 6 7 8; do head -c $((i * 70001)) /dev/urandom >/tmp/r$i; c
 same "many files" "$(g "$(declare -f sums); sums /tmp/seen")" "$(sums "$D")"
 is "a full page of each, in random order" same \
 	'for i in 7 3 5 1 0 6 2 4; do head -c 4096 /dev/urandom >/tmp/page; for f in /tmp/s s; do dd if=/tmp/page of=$f bs=4096 seek=$i conv=notrunc status=none; done; done; cmp /tmp/s s && echo same'
+# Two clocks: the guest's is set back. Its modification times are the host's too; its change times are its own until it forgets them.
+near() {
+	local d=$(($1 - $2))
+	[ ${d#-} -le 20 ] && echo near || echo "$d seconds off"
+}
+behind=$(($(date +%s) - 1000))
+g "date -s @$behind" >/dev/null
+g ': >clock; mkdir clocks' >/dev/null
+same "a new file has the host's times" near "$(near "$(g 'stat -c %Z clock')" $((behind + 1000)))"
+g 'chmod 600 clock; echo x >>clock; chmod 700 clocks; sync' >/dev/null
+same "a change is the guest's" near "$(near "$(g 'stat -c %Z clock')" $behind)"
+same "a modification is the guest's" near "$(near "$(g 'stat -c %Y clock')" $behind)"
+same "and on the host" near "$(near "$(stat -c %Y "$D/clock")" $behind)"
+same "the host's change time is its own" near "$(near "$(stat -c %Z "$D/clock")" $((behind + 1000)))"
+same "which the guest shows once it has forgotten" near "$(near "$(g 'echo 3 >/proc/sys/vm/drop_caches; stat -c %Z clock')" $((behind + 1000)))"
+same "directories have the host's" near "$(near "$(g 'stat -c %Z clocks')" $((behind + 1000)))"
 session_end
 same "nothing is lost when the guest ends" "$(md5sum <"$D/copy.8")" "$(md5sum <"$D/r.8")"
 verdict
