@@ -2,7 +2,7 @@
 /*
  * What is done with files on a DAX mount, within a guest: each check compares what read(2) and a mapping give
  * with what must be there. Static, as the guest has no libraries. usage: prog CHECK DIR
- * The host makes the files: DIR/big, with words as word_at() has them.
+ * `prog make DIR`, on the host, makes the files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -262,6 +262,30 @@ static void check_random(void)
 	close(fd);
 }
 
+/* Made by the guest, of sizes that end within a page. */
+static void check_uneven(void)
+{
+	static const uint32_t sizes[] = {1, 4097, 100000, 2 * MIB + 1};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int fd = open_file("uneven", O_RDWR | O_CREAT | O_TRUNC);
+		uint8_t *p;
+
+		write_at(fd, 0, sizes[i]);
+		read_all("uneven", fd);
+		p = map(fd, sizes[i], PROT_READ | PROT_WRITE);
+		expect("uneven", p, 0, sizes[i]);
+		memset(p, 0, sizes[i]);
+		munmap(p, sizes[i]);
+		close(fd);
+		fd = open_file("uneven", O_RDONLY);
+		p = map(fd, sizes[i], PROT_READ);
+		expect_zero("uneven", p, sizes[i]);
+		munmap(p, sizes[i]);
+		close(fd);
+	}
+}
+
 /* Says what it sees each time that another guest may have stored, until that says 2. */
 static void check_watch(void)
 {
@@ -343,10 +367,54 @@ static void check_measure(void)
 		first * 1e3, second * 1e3, t * 1e3, small * 1e6 / 2000, cached_kib() - before);
 }
 
+static void make_file(const char *name, uint64_t size, bool zero)
+{
+	int fd = open_file(name, O_RDWR | O_CREAT | O_TRUNC);
+
+	if (zero ? ftruncate(fd, (off_t)size) : (write_at(fd, 0, size), 0))
+		fail("ftruncate", name, size);
+	close(fd);
+}
+
+static void check_make(void)
+{
+	char name[32];
+
+	make_file("big", 40 * MIB, false);
+	make_file("measure", 4 * MIB, false);
+	make_file("truncate", 6 * MIB, false);
+	make_file("grow", 65536, false);
+	make_file("write", 4 * MIB, true);
+	make_file("upgrade", 4 * MIB, true);
+	make_file("holes", 4 * MIB, true);
+	make_file("shared", 2 * MIB, true);
+	if (mkdir("many", 0755) && errno != EEXIST)
+		fail("mkdir", "many", 0);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "many/%d", i);
+		make_file(name, 65536, false);
+	}
+}
+
+/* What the guest's checks left behind, as the host has it. */
+static void check_left(void)
+{
+	static const char *const whole[] = {"big", "write", "upgrade", "grow"};
+
+	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
+		int fd = open_file(whole[i], O_RDONLY);
+
+		read_all(whole[i], fd);
+		close(fd);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*check)(void);
 } checks[] = {
+	{"make", check_make},
+	{"left", check_left},
 	{"read", check_read},
 	{"write", check_write},
 	{"upgrade", check_upgrade},
@@ -355,6 +423,7 @@ static const struct {
 	{"holes", check_holes},
 	{"many", check_many},
 	{"random", check_random},
+	{"uneven", check_uneven},
 	{"watch", check_watch},
 	{"store", check_store},
 	{"measure", check_measure},
