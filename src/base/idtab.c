@@ -92,6 +92,58 @@ void *idtab_alloc(struct idtab *t, uint64_t *id)
 	return r;
 }
 
+/* A free record at this index, or NULL. Its place in the list of free records is idtab_tidy()'s. */
+static struct idtab_rec *claim(struct idtab *t, uint64_t id)
+{
+	uint32_t index = (uint32_t)id;
+
+	if (!index || index >= t->capacity || refs(atomic_load(&rec_at(t, index)->state)))
+		return NULL;
+	if (*high_of(t) <= index)
+		*high_of(t) = index + 1;
+	return rec_at(t, index);
+}
+
+void *idtab_place(struct idtab *t, uint64_t id)
+{
+	struct idtab_rec *r;
+
+	autolock(&t->lock);
+	r = claim(t, id);
+	if (!r)
+		return NULL;
+	memset(r + 1, 0, t->record_size - sizeof(*r));
+	atomic_store(&r->state, (id & ~(uint64_t)UINT32_MAX) | 1);
+	atomic_fetch_add(&t->used, 1);
+	return r;
+}
+
+void idtab_avoid(struct idtab *t, uint64_t id)
+{
+	struct idtab_rec *r;
+
+	autolock(&t->lock);
+	r = claim(t, id);
+	if (r)
+		atomic_store(&r->state, (id & ~(uint64_t)UINT32_MAX) + (1ULL << 32));
+}
+
+void idtab_tidy(struct idtab *t)
+{
+	autolock(&t->lock);
+	t->free = 0;
+	while (*high_of(t) > 1 && !refs(atomic_load(&rec_at(t, *high_of(t) - 1)->state)))
+		(*high_of(t))--;
+	for (uint32_t index = *high_of(t) - 1; index; index--) {
+		struct idtab_rec *r = rec_at(t, index);
+
+		if (refs(atomic_load(&r->state)))
+			continue;
+		r->next_free = t->free;
+		t->free = index;
+	}
+}
+
 /* Takes a reference if the record is in use and, where @gen asks for it, in that life. */
 static bool ref_if(struct idtab_rec *r, bool any_gen, uint32_t gen)
 {

@@ -44,6 +44,16 @@ void idtab_init(struct idtab *t, void *records, uint32_t record_size, uint32_t c
  */
 int idtab_adopt(struct idtab *t, uint32_t (*refs)(void *arg, void *record), void *arg);
 
+/*
+ * For a table that is filled from elsewhere, with IDs that are given. idtab_place() is idtab_alloc() with
+ * @id; NULL if there is no such index, or its record is in use. idtab_avoid() sees to it that @id will never
+ * name anything. After either no record is made or freed otherwise until idtab_tidy(), which puts the list of
+ * free records in order. One thread.
+ */
+void *idtab_place(struct idtab *t, uint64_t id);
+void idtab_avoid(struct idtab *t, uint64_t id);
+void idtab_tidy(struct idtab *t);
+
 /* True if @id names a record in use; for adoption, ahead of idtab_adopt(). */
 bool idtab_names(const struct idtab *t, uint64_t id);
 
