@@ -16,6 +16,14 @@ struct xattrmap;
 
 enum fs_handles { FS_HANDLES_NEVER, FS_HANDLES_PREFER, FS_HANDLES_MANDATORY };
 
+/* How a guest's state goes to another daemon, and comes from there (fs/migrate.h). */
+struct fs_migration {
+	enum { FS_FIND_PATHS, FS_FILE_HANDLES } mode; /* how inodes are found */
+	bool verify_handles;			      /* by path, and the file handle must be the same */
+	bool confirm_paths;			    /* all paths are tried once more while the guest pauses */
+	enum { FS_ABORT, FS_GUEST_ERROR } on_error; /* what comes of an inode that is not found */
+};
+
 struct fs_config {
 	int root;	  /* O_PATH descriptor of the shared directory; becomes the file system's */
 	int proc_self_fd; /* O_PATH descriptor of /proc/self/fd, to reopen by; becomes the file system's */
@@ -28,7 +36,8 @@ struct fs_config {
 	bool allow_direct_io; /* honour O_DIRECT of the guest */
 	bool xattr;
 	bool sync_on_syncfs; /* SYNCFS really syncs */
-	bool change_creds;   /* we are root (in some user namespace): act as the caller */
+	struct fs_migration migration;
+	bool change_creds; /* we are root (in some user namespace): act as the caller */
 	const struct op_window
 		*window; /* NULL: the guest maps nothing; the caller's, for the file system's life */
 	/* NULL: nothing is translated. The caller's, for the file system's life. */

@@ -114,6 +114,45 @@ int handle_new(
 	return 0;
 }
 
+int handle_place(
+	struct handle_table *t, struct op_fh fh, struct nodeid node, int fd, const struct handle *like)
+{
+	struct inode *i = fd < t->fd_ceiling ? inode_opened(t->inodes, node) : NULL;
+	struct handle *h = i ? idtab_place(&t->ids, fh.v) : NULL;
+
+	if (!h) {
+		if (i)
+			inode_closed(t->inodes, i);
+		return fd < t->fd_ceiling ? -EINVAL : -ENFILE;
+	}
+	h->fd = fd;
+	h->flags = like->flags;
+	h->is_dir = like->is_dir;
+	atomic_store(&h->flock, atomic_load(&like->flock));
+	atomic_store(&h->prompt, atomic_load(&like->flock) != 0);
+	atomic_store(&h->node, node.v);
+	return 0;
+}
+
+void handle_avoid(struct handle_table *t, struct op_fh fh)
+{
+	idtab_avoid(&t->ids, fh.v);
+}
+
+void handle_tidy(struct handle_table *t)
+{
+	idtab_tidy(&t->ids);
+}
+
+struct handle *handle_next(struct handle_table *t, uint32_t *index)
+{
+	struct handle *h = NULL;
+
+	while (!h && idtab_at(&t->ids, *index))
+		h = idtab_get_index(&t->ids, (*index)++);
+	return h;
+}
+
 struct handle *handle_get(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir)
 {
 	struct handle *h = idtab_get(&t->ids, fh.v);
@@ -124,6 +163,11 @@ struct handle *handle_get(struct handle_table *t, struct nodeid node, struct op_
 		return h;
 	handle_put(t, h);
 	return NULL;
+}
+
+struct op_fh handle_fh(const struct handle_table *t, const struct handle *h)
+{
+	return (struct op_fh){idtab_id(&t->ids, h)};
 }
 
 void handle_put(struct handle_table *t, struct handle *h)

@@ -126,7 +126,7 @@ void inode_chain(struct inode_table *t, struct inode *i)
 	t->head[head] = idtab_index(&t->ids, i);
 }
 
-bool inode_is_known(struct inode_table *t, const struct inode_key *key)
+uint32_t inode_index(struct inode_table *t, const struct inode_key *key)
 {
 	uint64_t head = head_of(t, key);
 	const struct inode *i;
@@ -136,9 +136,9 @@ bool inode_is_known(struct inode_table *t, const struct inode_key *key)
 		i = at(t, n);
 		if (i->key.ino == key->ino && i->key.dev == key->dev && i->key.mnt_id == key->mnt_id &&
 			i->key.type == key->type)
-			return true;
+			return n;
 	}
-	return false;
+	return 0;
 }
 
 static struct inode *recognise(struct inode_table *t, struct probe *p, struct inode *fresh)
@@ -231,24 +231,25 @@ static bool lower(struct inode_table *t, int *fd)
 	return other < t->fd_ceiling;
 }
 
-/* A record for @fd, which becomes its own, in no chain yet. */
-static int make(struct inode_table *t, const struct inode_key *key, int *fd, struct inode **out)
+/* A record for @fd, which becomes its own, in no chain yet. @node: the one it shall have, 0: any. */
+static int make(
+	struct inode_table *t, const struct inode_key *key, struct nodeid node, int *fd, struct inode **out)
 {
 	struct inode *i;
 	uint16_t mount;
 	int why;
 
-	if (*fd >= t->fd_ceiling && !lower(t, fd))
+	if (*fd >= t->fd_ceiling && (node.v || !lower(t, fd)))
 		return -ENFILE;
 	why = mount_ref(t->mounts, key, *fd, &mount);
 	if (why && t->handles == FS_HANDLES_MANDATORY) {
 		mount_put(t->mounts, mount);
 		return -EOPNOTSUPP;
 	}
-	i = alloc(t);
+	i = node.v ? idtab_place(&t->ids, node.v) : alloc(t);
 	if (!i) {
 		mount_put(t->mounts, mount);
-		return -ENFILE;
+		return node.v ? -EINVAL : -ENFILE;
 	}
 	i->key = *key;
 	i->mount = mount;
@@ -269,7 +270,7 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
 
 	i = recognise(t, &p, NULL);
 	if (!i) {
-		r = make(t, key, &own, &fresh);
+		r = make(t, key, (struct nodeid){0}, &own, &fresh);
 		if (r)
 			return r;
 		i = recognise(t, &p, fresh);
@@ -284,6 +285,45 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
 	*out = inode_node(t, i);
 	inode_put(t, i);
 	return is_new;
+}
+
+int inode_place(
+	struct inode_table *t, struct nodeid node, uint64_t nlookup, const struct inode_key *key, int fd)
+{
+	autofd int own = fd;
+	struct inode *i;
+	int r = node.v && nlookup ? make(t, key, node, &own, &i) : -EINVAL;
+
+	if (r)
+		return r;
+	i->nlookup = nlookup;
+	inode_chain(t, i);
+	inode_fd_cache(t, i);
+	return 0;
+}
+
+int inode_open_by_id(struct inode_table *t, const struct file_id *id)
+{
+	return mount_open_any(t->mounts, id);
+}
+
+void inode_avoid(struct inode_table *t, struct nodeid node)
+{
+	idtab_avoid(&t->ids, node.v);
+}
+
+void inode_tidy(struct inode_table *t)
+{
+	idtab_tidy(&t->ids);
+}
+
+struct inode *inode_next(struct inode_table *t, uint32_t *index)
+{
+	struct inode *i = NULL;
+
+	while (!i && idtab_at(&t->ids, *index))
+		i = idtab_get_index(&t->ids, (*index)++);
+	return i;
 }
 
 bool inode_learn_known(

@@ -81,8 +81,30 @@ int inode_table_new(
 bool inode_adopt_open(struct inode_table *t, struct nodeid node);
 int inode_adopt_end(struct inode_table *t);
 int inode_keep_fds(struct inode_table *t, struct fdmap *map); /* as fs_keep_fds() */
-/* True if the guest knows the inode with this key. */
-bool inode_is_known(struct inode_table *t, const struct inode_key *key);
+/* The index of the inode with this key; 0 if the guest does not know it. */
+uint32_t inode_index(struct inode_table *t, const struct inode_key *key);
+static inline bool inode_is_known(struct inode_table *t, const struct inode_key *key)
+{
+	return inode_index(t, key);
+}
+
+/* For sweeps: the first inode from *index on, with a reference, and *index is behind it; NULL: none is left.
+ */
+struct inode *inode_next(struct inode_table *t, uint32_t *index);
+
+/*
+ * For a table that knows only the root: a record with the nodeid @node for the host inode with @key, which
+ * @fd (O_PATH; becomes the table's in any case) refers to. -ENFILE, -EOPNOTSUPP as inode_learn(); -EINVAL: no
+ * such nodeid, or it is another's. inode_avoid(): @node will never name anything. After either nothing is
+ * learnt or forgotten until inode_tidy(). One thread.
+ */
+int inode_place(
+	struct inode_table *t, struct nodeid node, uint64_t nlookup, const struct inode_key *key, int fd);
+/* What the root's mount has by this file handle, wherever that lies: an O_PATH descriptor or -errno. */
+struct file_id;
+int inode_open_by_id(struct inode_table *t, const struct file_id *id);
+void inode_avoid(struct inode_table *t, struct nodeid node);
+void inode_tidy(struct inode_table *t);
 
 /* Closes every descriptor. The records stay in the segment. NULL is allowed. */
 void inode_table_free(struct inode_table *t);

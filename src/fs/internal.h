@@ -14,6 +14,7 @@
  *   inode_idle.c  descriptors that would pin host mounts
  *   lock_table.c  owners of record locks
  *   mount.c   host mounts beneath the share          file.c    descriptors for an op's length
+ *   migrate_save.c, migrate_load.c  to and from another daemon    paths.c   where inodes lie, for that
  *   cred.c    whose rights a thread acts with        effect.c  the bracket around every change
  *   name.c    the door for names                     fs.c      making and ending, fs_ops
  * What is translated between guest and host, apart from everything else:

@@ -130,6 +130,29 @@ static void asking_end(struct asking *a)
 }
 #define autoasking __attribute__((cleanup(asking_end)))
 
+int lock_note_take(struct fs *fs, const struct lock_note *n)
+{
+	struct asking a = {.fs = fs, .node = {n->node}, .fh = {n->fh}, .owner = n->owner};
+	struct op_lock lk = {.start = n->start, .end = n->end, .type = n->type, .pid = n->pid};
+	struct handle *h = handle_get(fs->handles, a.node, a.fh, false);
+	struct lock_change ch;
+	struct lock_owner *o;
+	int r;
+
+	a.file.flags = h ? h->flags : O_RDWR;
+	handle_put(fs->handles, h);
+	r = n->type == F_UNLCK ? -EINVAL : lock_change_init(&ch, &lk);
+	if (r)
+		return r;
+	o = lock_owner_get(fs->locks, a.node, a.owner);
+	r = o ? 0 : owner_make(&a, &o);
+	if (r)
+		return r;
+	r = lock_as(&a, o, &ch, false);
+	lock_owner_put(fs->locks, o);
+	return r;
+}
+
 int fs_op_setlk(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint64_t owner,
 	const struct op_lock *lk, bool wait)
 {
@@ -236,5 +259,8 @@ int fs_op_flock(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	if (r)
 		return r;
 	atomic_store(&a.file.handle->prompt, 1);
-	return (int)effect_end(fs, &e, flock_fd(c, a.file.fd, op));
+	r = (int)effect_end(fs, &e, flock_fd(c, a.file.fd, op));
+	if (!r)
+		atomic_store(&a.file.handle->flock, what == LOCK_UN ? 0 : (uint8_t)what);
+	return r;
 }

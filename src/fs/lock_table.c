@@ -26,6 +26,7 @@ struct lock_table {
 	struct idtab ids, ranges;
 	pthread_mutex_t lock;
 	struct lock_wait *waits;
+	bool suspended; /* the host has none of the locks; mutex */
 	int fd_ceiling;
 	uint32_t mask;	/* of a hash, to index heads */
 	uint32_t *next; /* by index of an owner; 0 ends a chain */
@@ -431,7 +432,7 @@ static int change(struct lock_table *t, struct lock_owner *o, struct lock_change
 
 	if (r)
 		return r;
-	if (TEMP_FAILURE_RETRY(fcntl(o->fd, F_OFD_SETLK, &ch->host))) {
+	if (!t->suspended && TEMP_FAILURE_RETRY(fcntl(o->fd, F_OFD_SETLK, &ch->host))) {
 		r = errno == EACCES ? -EAGAIN : -errno;
 		ranges_free(t, new);
 		return r;
@@ -503,6 +504,90 @@ void lock_drop_all(struct fs *fs)
 	for (uint32_t i = 0; i <= t->mask; i++)
 		while (t->heads[i])
 			owner_unlink(t, idtab_at(&t->ids, t->heads[i]));
+	t->suspended = false;
+}
+
+/* Mutex held. */
+static struct lock_owner *next_owner(struct lock_table *t, uint32_t *head, uint32_t *at)
+{
+	uint32_t index = *at ? t->next[*at] : t->heads[*head];
+
+	while (!index && *head < t->mask)
+		index = t->heads[++*head];
+	*at = index;
+	return index ? idtab_at(&t->ids, index) : NULL;
+}
+
+void lock_table_suspend(struct lock_table *t)
+{
+	struct flock all = unlock_all().host;
+	uint32_t head = 0, at = 0;
+	const struct lock_owner *o;
+
+	autolock(&t->lock);
+	while ((o = next_owner(t, &head, &at)))
+		fcntl(o->fd, F_OFD_SETLK, &all);
+	t->suspended = true;
+}
+
+/* Mutex held. Ranges that cannot be had any more go from the books. */
+static uint32_t take_again(struct lock_table *t, struct lock_owner *o)
+{
+	uint32_t lost = 0, next;
+
+	for (uint32_t at = o->ranges; at; at = next) {
+		const struct lock_range *r = range_at(t, at);
+		struct op_lock lk = {.start = r->start, .end = r->end, .type = r->type};
+		struct lock_change ch;
+
+		next = r->next;
+		if (lock_change_init(&ch, &lk) || !fcntl(o->fd, F_OFD_SETLK, &ch.host))
+			continue;
+		lost++;
+		ch.lk.type = F_UNLCK;
+		ch.host.l_type = F_UNLCK;
+		if (change(t, o, &ch))
+			break;
+		next = o->ranges; /* the list is another now: from its beginning, which does no harm */
+	}
+	return lost;
+}
+
+uint32_t lock_table_resume(struct lock_table *t)
+{
+	uint32_t head = 0, at = 0, lost = 0;
+	struct lock_owner *o;
+
+	autolock(&t->lock);
+	if (!t->suspended)
+		return 0;
+	t->suspended = false;
+	while ((o = next_owner(t, &head, &at)))
+		lost += take_again(t, o);
+	return lost;
+}
+
+void lock_table_each(struct lock_table *t, void (*each)(void *arg, const struct lock_note *n), void *arg)
+{
+	uint32_t head = 0, at = 0;
+	struct lock_owner *o;
+
+	autolock(&t->lock);
+	while ((o = next_owner(t, &head, &at))) {
+		struct lock_note n = {.node = o->node,
+			.owner = o->owner,
+			.fh = atomic_load(&o->fh),
+			.pid = atomic_load(&o->pid)};
+
+		for (uint32_t i = o->ranges; i; i = range_at(t, i)->next) {
+			const struct lock_range *r = range_at(t, i);
+
+			n.start = r->start;
+			n.end = r->end;
+			n.type = r->type;
+			each(arg, &n);
+		}
+	}
 }
 
 uint32_t lock_holder_pid(struct lock_table *t, struct nodeid node, uint64_t owner, const struct op_lock *seen)

@@ -60,6 +60,25 @@ void lock_table_unlock_handle(struct lock_table *t, struct nodeid node, struct o
 uint32_t lock_holder_pid(
 	struct lock_table *t, struct nodeid node, uint64_t owner, const struct op_lock *seen);
 
+/*
+ * Locks that go elsewhere. Suspended, the table keeps its books, also those of changes, but the host's locks
+ * are gone; resumed, it takes them again, and forgets those that somebody else has by now: how many.
+ */
+void lock_table_suspend(struct lock_table *t);
+uint32_t lock_table_resume(struct lock_table *t);
+
+/* One range of one owner. */
+struct lock_note {
+	uint64_t node, owner, fh, start, end;
+	uint32_t type, pid;
+};
+
+/* Calls @each for every range. */
+void lock_table_each(struct lock_table *t, void (*each)(void *arg, const struct lock_note *n), void *arg);
+
+/* lock.c: enters a range into a suspended table. -EINVAL, or what opening the file gives. */
+int lock_note_take(struct fs *fs, const struct lock_note *n);
+
 /* Who waits for which lock. It lies on the waiting thread's stack. */
 struct lock_wait {
 	struct nodeid node;

@@ -63,17 +63,21 @@ static int check_inode(int fd, const struct inode_key *key)
 		       : -ESTALE;
 }
 
-static int open_by_id(int mount_fd, const struct file_id *id, const struct inode_key *key)
+static int open_id(int mount_fd, const struct file_id *id)
 {
 	union handle_buf b = {.h.handle_bytes = id->len, .h.handle_type = id->type};
-	int r;
+	int fd;
 
 	memcpy(b.h.f_handle, id->bytes, id->len);
-	autofd int fd =
-		TEMP_FAILURE_RETRY(open_by_handle_at(mount_fd, &b.h, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-	if (fd < 0)
-		return -errno;
-	r = check_inode(fd, key);
+	fd = TEMP_FAILURE_RETRY(open_by_handle_at(mount_fd, &b.h, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_by_id(int mount_fd, const struct file_id *id, const struct inode_key *key)
+{
+	autofd int fd = open_id(mount_fd, id);
+	int r = fd < 0 ? fd : check_inode(fd, key);
+
 	return r ? r : fd_take(&fd);
 }
 
@@ -185,6 +189,13 @@ static int use_mount(struct mount_table *t, struct mount *m)
 		}
 		close(fd);
 	}
+}
+
+int mount_open_any(struct mount_table *t, const struct file_id *id)
+{
+	int by = fd_slot_fd(atomic_load(&t->rec[MOUNT_ROOT].fd));
+
+	return by < 0 || !id->len ? -EOPNOTSUPP : open_id(by, id);
 }
 
 int mount_open(struct mount_table *t, uint16_t index, const struct file_id *id, const struct inode_key *key)

@@ -44,6 +44,9 @@ int file_id_get(int dir, const char *name, struct file_id *out);
 struct mount_table;
 
 /* @inodes gets the mounts' places back when they are needed. */
+/* What the root's mount has by this file handle, wherever that lies: an O_PATH descriptor or -errno. */
+int mount_open_any(struct mount_table *t, const struct file_id *id);
+
 struct mount_table *mount_table_new(
 	const struct fs_config *cfg, const struct segment *seg, struct inode_table *inodes);
 void mount_table_free(struct mount_table *t);
