@@ -18,6 +18,7 @@ const char *const option_group_titles[OPTION_GROUPS] = {
 	[OPTION_ISOLATION] = "Isolation",
 	[OPTION_MESSAGES] = "Messages and information",
 	[OPTION_OLD] = "Accepted from older command lines",
+	[OPTION_MIGRATION] = "Live migration",
 	[OPTION_NOT_YET] = "Known but refused",
 };
 
@@ -69,7 +70,16 @@ static const struct option_choice offers[] = {
 	{0},
 };
 
-#define MIGRATION_WHY "colofs cannot migrate a guest yet; leave the option out"
+static const struct option_choice migration_modes[] = {
+	{"find-paths", FS_FIND_PATHS},
+	{"file-handles", FS_FILE_HANDLES},
+	{0},
+};
+static const struct option_choice migration_errors[] = {
+	{"abort", FS_ABORT},
+	{"guest-error", FS_GUEST_ERROR},
+	{0},
+};
 
 const struct option_row option_rows[] = {
 	[OPT_SHARED_DIR] = {.name = "shared-dir",
@@ -575,34 +585,47 @@ const struct option_row option_rows[] = {
 		.group = OPTION_OLD,
 		.help = "No effect: O_NOATIME is always passed on to the host, where the daemon may use it."},
 
+	{.name = "migration-mode",
+		.value = "MODE",
+		.kind = OPTION_CHOICE,
+		.group = OPTION_MIGRATION,
+		AT(fs.migration.mode),
+		.choices = migration_modes,
+		.def = "find-paths",
+		.help = "How the daemon that takes the guest over finds the files that the guest knows: "
+			"find-paths: by their paths, for a copy of the directory or the same one; "
+			"file-handles: by file handles, for the same file system."},
+	{.name = "migration-on-error",
+		.value = "ACTION",
+		.kind = OPTION_CHOICE,
+		.group = OPTION_MIGRATION,
+		AT(fs.migration.on_error),
+		.choices = migration_errors,
+		.def = "abort",
+		.help = "What comes of a file that is not found there: abort: the migration fails, and the "
+			"guest "
+			"goes on where it was; guest-error: the guest gets errors for this file."},
+	{.name = "migration-verify-handles",
+		.kind = OPTION_FLAG,
+		.group = OPTION_MIGRATION,
+		AT(fs.migration.verify_handles),
+		.help = "Of a file that was found by its path, also the file handle must be the same, where "
+			"the "
+			"sending daemon knew one. For the same file system on both sides."},
+	{.name = "migration-confirm-paths",
+		.kind = OPTION_FLAG,
+		.group = OPTION_MIGRATION,
+		AT(fs.migration.confirm_paths),
+		.help = "Try all paths once more when the guest has stopped, for directories in which others "
+			"than "
+			"the guest rename files. The pause is longer then."},
+
 	{.name = "allow-root",
 		.kind = OPTION_REFUSED,
 		.group = OPTION_NOT_YET,
 		.why = "colofs cannot keep out the guest's other users yet; leave it out, or use the "
 		       "directory's permissions",
 		.help = "Only the daemon's user and root of the guest have access."},
-	{.name = "migration-mode",
-		.value = "MODE",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = MIGRATION_WHY,
-		.help = "How to migrate."},
-	{.name = "migration-on-error",
-		.value = "ACTION",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = MIGRATION_WHY,
-		.help = "What becomes of a migration's errors."},
-	{.name = "migration-verify-handles",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = MIGRATION_WHY,
-		.help = "Compare file handles after migration."},
-	{.name = "migration-confirm-paths",
-		.kind = OPTION_REFUSED,
-		.group = OPTION_NOT_YET,
-		.why = MIGRATION_WHY,
-		.help = "Check paths again before migration ends."},
 };
 
 const unsigned int option_rows_count = ARRAY_LEN(option_rows);

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/guard.h"
 #include "base/log.h"
+#include "daemon/migration.h"
 #include "daemon/watch.h"
 
 #include <fcntl.h>
@@ -21,6 +22,7 @@ struct serve {
 	struct dax *dax; /* NULL: no window */
 	struct fs *fs;
 	struct fuse_session *session;
+	struct migration *migration;
 	struct vhost_device *device;
 	struct watch *watch;
 	unsigned int nqueues;
@@ -32,6 +34,7 @@ static int vq_start(void *arg, unsigned int i, const struct vhost_vq *vq, struct
 {
 	struct serve *s = arg;
 
+	migration_resume(s->migration);
 	return queue_start(s->queues[i], vq, mem, log, err);
 }
 
@@ -63,9 +66,31 @@ static void reset(void *arg)
 
 	for (unsigned int i = 0; i < s->nqueues; i++)
 		queue_abandon(s->queues[i]);
+	migration_cancel(s->migration);
 	if (s->dax)
 		dax_forget(s->dax);
 	fuse_session_reset(s->session);
+}
+
+static void logging(void *arg, bool on)
+{
+	struct serve *s = arg;
+
+	migration_expect(s->migration, on);
+}
+
+static int state_begin(void *arg, bool save, int fd, struct err *err)
+{
+	struct serve *s = arg;
+
+	return migration_begin(s->migration, save, fd, err);
+}
+
+static int state_end(void *arg, struct err *err)
+{
+	struct serve *s = arg;
+
+	return migration_end(s->migration, err);
 }
 
 static const struct vhost_ops device_ops = {
@@ -73,6 +98,9 @@ static const struct vhost_ops device_ops = {
 	.vq_stop = vq_stop,
 	.vq_remap = vq_remap,
 	.vq_set_call = vq_set_call,
+	.logging = logging,
+	.state_begin = state_begin,
+	.state_end = state_end,
 	.reset = reset,
 };
 
@@ -154,6 +182,9 @@ static int make_parts(struct serve *s, struct err *err)
 		r = make_queues(s, err);
 	if (r)
 		return r;
+	s->migration = migration_new(s->session, s->fs);
+	if (!s->migration)
+		return err_set(err, ENOMEM, "no memory or descriptors");
 	s->device = vhost_device_new(&s->cfg.vhost, &device_ops, s);
 	return s->device ? 0 : err_set(err, ENOMEM, "no memory for the device");
 }
@@ -189,6 +220,7 @@ void serve_free(struct serve *s)
 		watch_leave_queues(s->watch);
 	if (s->device)
 		vhost_device_free(s->device);
+	migration_free(s->migration);
 	for (unsigned int i = 0; i < s->nqueues; i++)
 		queue_free(s->queues[i]);
 	if (s->session)

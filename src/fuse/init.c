@@ -181,17 +181,24 @@ static struct op_features features_of(uint64_t common)
 	return f;
 }
 
+/* Writes the flags' names, each with a space ahead. */
+static void name_flags(uint64_t which, char *names, size_t size)
+{
+	int used = 0;
+
+	names[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(flags) && used < (int)size; i++)
+		if (which & flags[i].bit)
+			used += snprintf(names + used, size - (size_t)used, " %s", flags[i].name);
+}
+
 static void log_result(const struct fuse_conn *conn)
 {
 	char names[512];
-	int used = 0;
 
 	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
-	names[0] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(flags) && used < (int)sizeof(names); i++)
-		if (conn->flags & flags[i].bit)
-			used += snprintf(names + used, sizeof(names) - (size_t)used, " %s", flags[i].name);
+	name_flags(conn->flags, names, sizeof(names));
 	log_debug("fuse: the guest speaks %u.%u:%s", FUSE_MAJOR, conn->minor, names);
 }
 
@@ -211,6 +218,41 @@ int init_adopt(struct fuse_session *s)
 		return s->ops->init(s->fs, &features);
 	s->ops->destroy(s->fs);
 	return 0;
+}
+
+void fuse_session_get_state(const struct fuse_session *s, struct fuse_session_state *out)
+{
+	*out = (struct fuse_session_state){.live = s->conn->live,
+		.minor = s->conn->minor,
+		.flags = s->conn->flags,
+		.max_write = s->cfg.max_write};
+}
+
+int fuse_session_set_state(struct fuse_session *s, const struct fuse_session_state *state, struct err *err)
+{
+	struct fuse_conn conn = {.live = state->live, .minor = state->minor, .flags = state->flags};
+	char names[256];
+	int r;
+
+	if (s->conn->live || state->live > 1)
+		return err_set(err, EINVAL, "the session's state cannot be right");
+	if (!state->live)
+		return 0;
+	if (state->max_write > s->cfg.max_write)
+		return err_set(err, EINVAL,
+			"the guest writes up to %u bytes at once, %u are allowed here: --max-write",
+			state->max_write, s->cfg.max_write);
+	if (!init_conn_valid(s, &conn)) {
+		name_flags(conn.flags & ~common_flags(&s->cfg, conn.flags), names, sizeof(names));
+		return err_set(err, EINVAL, "the guest uses what the options here do not offer:%s", names);
+	}
+	s->conn->minor = conn.minor;
+	s->conn->flags = conn.flags;
+	s->conn->live = 1;
+	r = init_adopt(s);
+	if (r)
+		s->conn->live = 0;
+	return r ? err_sys(err, -r, "the session cannot go on") : 0;
 }
 
 void init_end_session(struct fuse_session *s)

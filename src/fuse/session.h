@@ -93,6 +93,18 @@ void fuse_worker_cancel(struct fuse_worker *w, pthread_t thread);
 /* The guest is gone or was reset: as if DESTROY had come. No request may be in flight. Idempotent. */
 void fuse_session_reset(struct fuse_session *s);
 
+/* What was negotiated, for another daemon that shall go on. No request is in flight. */
+struct fuse_session_state {
+	uint32_t live; /* 0: nothing, the guest has not sent INIT yet */
+	uint32_t minor;
+	uint64_t flags;
+	uint32_t max_write; /* bytes: the guest's requests are as long as that */
+	uint32_t spare;
+};
+void fuse_session_get_state(const struct fuse_session *s, struct fuse_session_state *out);
+/* Only where no session lives. -EINVAL with @err if this one's options could not have made it. */
+int fuse_session_set_state(struct fuse_session *s, const struct fuse_session_state *state, struct err *err);
+
 /* Numbers for logs and metrics; any thread. */
 uint64_t fuse_session_requests(const struct fuse_session *s, uint32_t opcode);
 

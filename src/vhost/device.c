@@ -13,15 +13,17 @@
 
 /*
  * With shared memory no memory slots are offered: each mapping would take one of QEMU's, which aborts when
- * they run out, and when a device is reset that still has some.
+ * they run out, and when a device is reset that still has some. Mappings do not migrate.
  */
-static uint64_t protocol_of(const struct vhost_config *cfg)
+static uint64_t protocol_of(const struct vhost_config *cfg, const struct vhost_ops *ops)
 {
-	uint64_t protocol = PROTOCOL | (cfg->tag[0] ? WIRE_P_CONFIG : 0);
+	uint64_t protocol =
+		PROTOCOL | (cfg->tag[0] ? WIRE_P_CONFIG : 0) | (ops->state_begin ? WIRE_P_DEVICE_STATE : 0);
 
 	for (unsigned int i = 0; i < VHOST_MAX_SHMEM; i++)
 		if (cfg->shmem[i])
-			protocol = (protocol | WIRE_P_SHMEM) & ~WIRE_P_CONFIGURE_MEM_SLOTS;
+			protocol = (protocol | WIRE_P_SHMEM) &
+				   ~(WIRE_P_CONFIGURE_MEM_SLOTS | WIRE_P_DEVICE_STATE);
 	return protocol;
 }
 
@@ -44,7 +46,7 @@ struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const stru
 	d->arg = arg;
 	d->queues = 1 + cfg->request_queues;
 	d->offered = FEATURES | (cfg->packed ? WIRE_F_RING_PACKED : 0);
-	d->offered_protocol = protocol_of(cfg);
+	d->offered_protocol = protocol_of(cfg, ops);
 	d->fd = -1;
 	channel_init(&d->channel);
 	rings_init(d);

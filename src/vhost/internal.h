@@ -115,6 +115,8 @@ HANDLER(handle_get_shmem_config);
 HANDLER(handle_get_config);
 HANDLER(handle_set_config);
 HANDLER(handle_reset_device);
+HANDLER(handle_set_device_state_fd);
+HANDLER(handle_check_device_state);
 HANDLER(handle_get_status);
 HANDLER(handle_set_status);
 

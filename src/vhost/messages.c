@@ -37,6 +37,7 @@ struct message_kind {
 #define ADDR	   sizeof(struct wire_vring_addr)
 #define REGION	   sizeof(struct wire_one_region)
 #define LOG	   sizeof(struct wire_log)
+#define STATE	   sizeof(struct wire_device_state)
 #define MSG(m)	   [WIRE_##m] = {.name = #m,
 #define SIZE(a, b) .min = (a), .max = (b)
 #define FD(a, b)   .min_fds = (a), .max_fds = (b)
@@ -76,6 +77,8 @@ static const struct message_kind kinds[WIRE_REQUESTS] = {
 	MSG(REM_MEM_REG)           SIZE(REGION, REGION),   FD(0, 1), NEEDS(CONFIGURE_MEM_SLOTS), DO(rem_mem_reg),
 	MSG(SET_STATUS)            SIZE(U64, U64),              NEEDS(STATUS), DO(set_status),
 	MSG(GET_STATUS)            SIZE(0, 0),             OWN, NEEDS(STATUS), DO(get_status),
+	MSG(SET_DEVICE_STATE_FD)   SIZE(STATE, STATE),     FD(1, 1), OWN, NEEDS(DEVICE_STATE), DO(set_device_state_fd),
+	MSG(CHECK_DEVICE_STATE)    SIZE(0, 0),             OWN, NEEDS(DEVICE_STATE), DO(check_device_state),
 	MSG(GET_SHMEM_CONFIG)      SIZE(0, 0),             OWN, NEEDS(SHMEM), DO(get_shmem_config),
 };
 /* clang-format on */

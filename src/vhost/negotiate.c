@@ -36,6 +36,8 @@ HANDLER(handle_set_features)
 	d->features = features;
 	if (changed)
 		rings_settle(d);
+	if (changed & WIRE_F_LOG_ALL && d->ops->logging)
+		d->ops->logging(d->arg, features & WIRE_F_LOG_ALL);
 	return 0;
 }
 

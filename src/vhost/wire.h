@@ -35,6 +35,7 @@
 #define WIRE_P_RESET_DEVICE	   WIRE_BIT(13)
 #define WIRE_P_CONFIGURE_MEM_SLOTS WIRE_BIT(15)
 #define WIRE_P_STATUS		   WIRE_BIT(16)
+#define WIRE_P_DEVICE_STATE	   WIRE_BIT(19)
 #define WIRE_P_SHMEM		   WIRE_BIT(22) /* the specification's; some front-ends use another bit */
 
 enum wire_request {
@@ -65,6 +66,8 @@ enum wire_request {
 	WIRE_REM_MEM_REG = 38,
 	WIRE_SET_STATUS = 39,
 	WIRE_GET_STATUS = 40,
+	WIRE_SET_DEVICE_STATE_FD = 42,
+	WIRE_CHECK_DEVICE_STATE = 43,
 	WIRE_GET_SHMEM_CONFIG = 44,
 	WIRE_REQUESTS /* one more than the highest */
 };
@@ -116,6 +119,15 @@ struct wire_one_region {
 	uint64_t padding;
 	struct wire_region region;
 };
+
+struct wire_device_state {
+	uint32_t direction; /* WIRE_STATE_SAVE, WIRE_STATE_LOAD */
+	uint32_t phase;	    /* WIRE_STATE_STOPPED */
+};
+#define WIRE_STATE_SAVE	   0
+#define WIRE_STATE_LOAD	   1
+#define WIRE_STATE_STOPPED 0
+#define WIRE_STATE_NO_FD   0x100 /* in the reply: the front-end's own descriptor is used */
 
 struct wire_log {
 	uint64_t size;

@@ -29,7 +29,7 @@ refused "--xattrmap: the rule ':map:a:b:" 'the last one' $S --socket-path=s --xa
 refused --uid-map=:0:1000: :INSIDE:OUTSIDE:COUNT: $S --socket-path=s --uid-map=:0:1000:
 refused --uid-map --sandbox=namespace $S --socket-path=s --uid-map=:0:1000:1: --sandbox=chroot
 refused --translate-uid=map:1:2:3:4 map:GUEST:HOST:COUNT $S --socket-path=s --translate-uid map:1:2:3:4
-refused --migration-mode=find-paths 'leave the option out' $S --socket-path=s --migration-mode find-paths
+refused --migration-mode=somehow 'find-paths, file-handles' $S --socket-path=s --migration-mode somehow
 refused share --shared-dir=DIR share
 refused --cache= 'never, metadata' $S --socket-path=s --cache="so
 or so"

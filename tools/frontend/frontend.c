@@ -267,6 +267,29 @@ int fe_set_log(struct frontend *fe, int fd, uint64_t size, uint64_t offset)
 	return r ? r : fe_receive(fe, VU_SET_LOG_BASE, answer, &len, NULL);
 }
 
+int fe_set_device_state(struct frontend *fe, uint32_t direction, int fd)
+{
+	struct vu_header h = {VU_SET_DEVICE_STATE_FD, VU_VERSION, sizeof(struct vu_device_state)};
+	struct vu_device_state s = {.direction = direction};
+	uint64_t answer = 0;
+	uint32_t len = sizeof(answer);
+	int r = fe_send(fe, &h, &s, &fd, 1);
+
+	if (!r)
+		r = fe_receive(fe, VU_SET_DEVICE_STATE_FD, &answer, &len, NULL);
+	if (!r && (len != sizeof(answer) || !(answer & VU_STATE_NO_FD)))
+		return -EPROTO;
+	return r || !(answer & 0xff) ? r : -EREMOTEIO;
+}
+
+int fe_check_device_state(struct frontend *fe)
+{
+	uint64_t answer;
+	int r = fe_ask_u64(fe, VU_CHECK_DEVICE_STATE, &answer);
+
+	return r || !answer ? r : -EREMOTEIO;
+}
+
 int fe_set_vring(struct frontend *fe, uint32_t request, uint32_t index, uint32_t num)
 {
 	struct vu_vring_state s = {.index = index, .num = num};

@@ -58,6 +58,9 @@ int fe_remove_mem(struct frontend *fe, const struct gm_region *r);
 int fe_share_mem(struct frontend *fe, const struct guestmem *gm);
 
 int fe_set_log(struct frontend *fe, int fd, uint64_t size, uint64_t offset);
+/* Begins to transfer the back-end's state to or from @fd, and asks for its end. -EREMOTEIO: it says no. */
+int fe_set_device_state(struct frontend *fe, uint32_t direction, int fd);
+int fe_check_device_state(struct frontend *fe);
 int fe_set_vring(struct frontend *fe, uint32_t request, uint32_t index, uint32_t num);
 int fe_get_vring_base(struct frontend *fe, uint32_t index, uint32_t *base);
 /* SET_VRING_KICK, _CALL or _ERR; @fd -1: none. */

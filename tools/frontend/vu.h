@@ -38,6 +38,8 @@ enum {
 	VU_REM_MEM_REG = 38,
 	VU_SET_STATUS = 39,
 	VU_GET_STATUS = 40,
+	VU_SET_DEVICE_STATE_FD = 42,
+	VU_CHECK_DEVICE_STATE = 43,
 	VU_GET_SHMEM_CONFIG = 44,
 };
 
@@ -64,6 +66,7 @@ enum {
 	VU_P_RESET_DEVICE = 13,
 	VU_P_CONFIGURE_MEM_SLOTS = 15,
 	VU_P_STATUS = 16,
+	VU_P_DEVICE_STATE = 19,
 	VU_P_SHMEM = 22,
 };
 
@@ -127,6 +130,13 @@ struct vu_mem_region {
 	uint64_t padding;
 	struct vu_region region;
 };
+
+struct vu_device_state {
+	uint32_t direction; /* VU_STATE_SAVE, VU_STATE_LOAD */
+	uint32_t phase;	    /* 0: all rings are stopped */
+};
+enum { VU_STATE_SAVE, VU_STATE_LOAD };
+#define VU_STATE_NO_FD 0x100u /* in the reply: no other descriptor comes */
 
 struct vu_log {
 	uint64_t size;

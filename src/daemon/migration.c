@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One thread at a time does one job. Its result is the control thread's once it was joined.
+ */
+#include "daemon/migration.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+
+#define MAGIC		  0x74617453666f6c63ULL /* "clofStat" in little-endian order */
+#define MIGRATION_VERSION 1
+
+enum { RECORD_SESSION = 1 };
+
+enum job { JOB_NONE, JOB_GATHER, JOB_SAVE, JOB_LOAD };
+
+struct migration {
+	struct fuse_session *session;
+	struct fs *fs;
+	struct path_table *paths; /* the job's while there is one */
+	enum job job;		  /* which the thread does, or did: it was not joined */
+	pthread_t thread;
+	int fd;
+	int hurry; /* eventfd: nobody shall wait long any more */
+	_Atomic bool stop;
+	bool saved; /* the locks were given away */
+	int result;
+	struct err err;
+	struct stream stream;
+};
+
+struct migration *migration_new(struct fuse_session *session, struct fs *fs)
+{
+	struct migration *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	*m = (struct migration){.session = session, .fs = fs, .fd = -1};
+	m->hurry = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->hurry < 0) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+static int save(struct migration *m)
+{
+	const struct stream_head head = {.magic = MAGIC, .version = MIGRATION_VERSION};
+	struct fuse_session_state state;
+
+	fuse_session_get_state(m->session, &state);
+	stream_start(&m->stream, m->fd, m->hurry, &head);
+	stream_put(&m->stream, RECORD_SESSION, &(struct iovec){&state, sizeof(state)}, 1);
+	if (state.live)
+		fs_save(m->fs, &m->paths, &m->stream, &m->stop);
+	m->saved = state.live;
+	return stream_finish(&m->stream, &m->err);
+}
+
+static int load_session(struct migration *m, struct cursor *c)
+{
+	const void *p = cursor_take(c, sizeof(struct fuse_session_state));
+	struct fuse_session_state state;
+
+	if (!p || cursor_left(c))
+		return err_set(&m->err, EPROTO, "the state has a session that cannot be right");
+	memcpy(&state, p, sizeof(state));
+	return fuse_session_set_state(m->session, &state, &m->err);
+}
+
+static int load_record(struct migration *m, uint32_t kind, struct cursor payload)
+{
+	struct fuse_session_state state;
+
+	if (kind == RECORD_SESSION)
+		return load_session(m, &payload);
+	fuse_session_get_state(m->session, &state);
+	if (!state.live)
+		return err_set(&m->err, EPROTO, "the state has files, but no session");
+	return fs_load(m->fs, kind, payload, &m->err);
+}
+
+static int load(struct migration *m)
+{
+	struct stream_head want = {.magic = MAGIC, .version = MIGRATION_VERSION};
+	struct cursor payload;
+	uint32_t kind;
+	int r = stream_open(&m->stream, m->fd, m->hurry, &want, &m->err);
+
+	if (r)
+		return r;
+	fs_load_begin(m->fs);
+	while ((r = stream_get(&m->stream, &kind, &payload, &m->err)) > 0) {
+		r = load_record(m, kind, payload);
+		if (r)
+			break;
+	}
+	if (r)
+		fuse_session_reset(m->session);
+	fs_load_end(m->fs);
+	return r;
+}
+
+static void *work(void *arg)
+{
+	struct migration *m = arg;
+
+	m->result = 0;
+	if (m->job == JOB_GATHER)
+		fs_paths_gather(m->fs, &m->paths, &m->stop);
+	else
+		m->result = m->job == JOB_SAVE ? save(m) : load(m);
+	cleanup_fd(&m->fd);
+	m->fd = -1;
+	return NULL;
+}
+
+/* Waits for the thread, if there is one. */
+static void join(struct migration *m)
+{
+	uint64_t count;
+
+	if (m->job == JOB_NONE)
+		return;
+	if (write(m->hurry, &(uint64_t){1}, sizeof(uint64_t)) < 0)
+		log_debug("migration: %s", strerrordesc_np(errno));
+	pthread_join(m->thread, NULL);
+	if (read(m->hurry, &count, sizeof(count)) < 0)
+		log_debug("migration: %s", strerrordesc_np(errno));
+	m->job = JOB_NONE;
+}
+
+static void stop(struct migration *m)
+{
+	atomic_store(&m->stop, true);
+	join(m);
+	atomic_store(&m->stop, false);
+}
+
+static int start(struct migration *m, enum job job, struct err *err)
+{
+	int r;
+
+	m->job = job;
+	r = pthread_create(&m->thread, NULL, work, m);
+	if (!r)
+		return 0;
+	m->job = JOB_NONE;
+	return err_sys(err, r, "no thread for the migration");
+}
+
+void migration_expect(struct migration *m, bool expected)
+{
+	struct err err;
+
+	if (m->job == JOB_SAVE || m->job == JOB_LOAD)
+		return;
+	stop(m);
+	if (!expected)
+		fs_paths_drop(&m->paths);
+	else if (start(m, JOB_GATHER, &err))
+		log_warn("%s", err.text);
+}
+
+int migration_begin(struct migration *m, bool save, int fd, struct err *err)
+{
+	autofd int own = fd;
+	int r;
+
+	if (m->job == JOB_SAVE || m->job == JOB_LOAD)
+		return err_set(err, EBUSY, "a transfer of the state is under way");
+	stop(m);
+	migration_resume(m);
+	m->fd = own;
+	r = start(m, save ? JOB_SAVE : JOB_LOAD, err);
+	if (r)
+		m->fd = -1;
+	else
+		fd_take(&own);
+	return r;
+}
+
+int migration_end(struct migration *m, struct err *err)
+{
+	if (m->job != JOB_SAVE && m->job != JOB_LOAD)
+		return err_set(err, EINVAL, "no transfer of the state was begun");
+	join(m);
+	*err = m->err;
+	return m->result;
+}
+
+void migration_resume(struct migration *m)
+{
+	if (m->job == JOB_SAVE || m->job == JOB_LOAD)
+		stop(m);
+	if (m->saved)
+		fs_save_undo(m->fs);
+	m->saved = false;
+}
+
+void migration_cancel(struct migration *m)
+{
+	stop(m);
+	m->saved = false;
+	fs_paths_drop(&m->paths);
+}
+
+void migration_free(struct migration *m)
+{
+	if (!m)
+		return;
+	migration_cancel(m);
+	cleanup_fd(&m->hurry);
+	free(m);
+}
