@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/closing.h"
 #include "base/log.h"
 
 #include <fcntl.h>
@@ -219,16 +220,26 @@ static struct inode *alloc(struct inode_table *t)
 	return i;
 }
 
-/* All descriptors up to the ceiling are taken: one of a record that goes may do. */
+#define LOWER_TRIES 4
+
+/* All descriptors up to the ceiling are taken: one that waits to be closed, or of a record that goes, may do.
+ */
 static bool lower(struct inode_table *t, int *fd)
 {
-	int other = evict(t) ? fcntl(*fd, F_DUPFD_CLOEXEC, 0) : -1;
+	bool more = closing_waits() || evict(t);
 
-	if (other < 0)
-		return false;
-	close(*fd);
-	*fd = other;
-	return other < t->fd_ceiling;
+	for (int n = 0; more && n < LOWER_TRIES; n++) {
+		int other;
+
+		closing_flush();
+		other = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+		if (other < 0)
+			return false;
+		close(*fd);
+		*fd = other;
+		more = other >= t->fd_ceiling && evict(t);
+	}
+	return *fd < t->fd_ceiling;
 }
 
 /* A record for @fd, which becomes its own, in no chain yet. @node: the one it shall have, 0: any. */
