@@ -5,11 +5,11 @@
 #include "base/arith.h"
 #include "base/clock.h"
 
-#define LOOKS_PER_CLOCK 8
+#define LOOKS_PER_CLOCK 4
 
-uint32_t poller_budget(const struct poller *p)
+bool poller_wants(const struct poller *p)
 {
-	return p->skip ? 0 : p->max_ns;
+	return p->max_ns && !p->skip;
 }
 
 void poller_hit(struct poller *p)
@@ -39,16 +39,31 @@ static void relax(void)
 #endif
 }
 
-/* A chain that came while the thread had lost its CPU came too late: then somebody else needs that. */
-bool poller_look(const struct vring_watch *w, uint32_t ns)
+static bool look_once(const struct vring_watch *w)
 {
-	uint64_t until = clock_ns() + ns;
+	for (unsigned int i = 0; i < LOOKS_PER_CLOCK && !vring_watch_ready(w); i++)
+		relax();
+	return vring_watch_ready(w);
+}
+
+/* Time that passes between two looks is time that somebody else had the CPU: he needs it, and a chain that
+ * came then is his, not ours. */
+bool poller_look(struct poller *p, const struct vring_watch *w)
+{
+	uint64_t began, now, last;
 	bool ready;
 
+	if (vring_watch_ready(w)) /* came before we looked: says nothing for it */
+		return true;
+	began = now = clock_ns();
 	do {
-		for (unsigned int i = 0; i < LOOKS_PER_CLOCK && !vring_watch_ready(w); i++)
-			relax();
-		ready = vring_watch_ready(w);
-	} while (!ready && clock_ns() < until);
-	return ready && clock_ns() < until;
+		last = now;
+		ready = look_once(w);
+		now = clock_ns();
+	} while (!ready && now - last < POLLER_LOST_NS && now - began < p->max_ns);
+	if (ready && now - last < POLLER_LOST_NS)
+		poller_hit(p);
+	else
+		poller_miss(p);
+	return ready;
 }

@@ -13,6 +13,8 @@
 /* Chains that come so much later than polling would have lasted might have come in time: it took that long to
  * wake. */
 #define POLLER_WAKE_NS 60000u
+/* A look takes a quarter of a microsecond; so long, and the thread has lost its CPU meanwhile. */
+#define POLLER_LOST_NS 1200u
 /* Most short sleeps between two tries. */
 #define POLLER_BACKOFF_MAX 1023u
 
@@ -22,15 +24,16 @@ struct poller {
 	uint32_t backoff; /* what skip becomes after another try in vain */
 };
 
-/* Nanoseconds to poll now, 0: sleep at once. */
-uint32_t poller_budget(const struct poller *p);
+/* Whether to look now; false: sleep at once. */
+bool poller_wants(const struct poller *p);
 /* How the try went. */
 void poller_hit(struct poller *p);
 void poller_miss(struct poller *p);
 /* The thread slept so long until the guest kicked. */
 void poller_slept(struct poller *p, uint64_t ns);
 
-/* Looks at @w for at most @ns. True if a chain came in that time. */
-bool poller_look(const struct vring_watch *w, uint32_t ns);
+/* Looks at @w as long as a try lasts, or until somebody else gets the CPU, and notes how it went. True if a
+ * chain is there. */
+bool poller_look(struct poller *p, const struct vring_watch *w);
 
 #endif

@@ -58,7 +58,7 @@ struct queue {
 	pthread_cond_t rest; /* a request ended, or a thread did */
 	pthread_cond_t runs; /* the queue runs again, or waiters are abandoned */
 	struct vring *ring;
-	struct poller poller;
+	struct poller poller; /* the leader's */
 	uint32_t size;
 	int kick, call, err;
 	bool running; /* chains may be popped */
@@ -178,22 +178,17 @@ static void handle(struct server *s, struct vring_chain *chain)
 /* q->lock held before and after, not meanwhile. True: look at the ring again. */
 static bool poll_ring(struct queue *q)
 {
-	uint32_t budget = poller_budget(&q->poller);
 	struct vring_watch w;
 	struct mem_map *mem;
 	bool ready;
 
-	if (!budget || !vring_watch(q->ring, &w))
+	if (!poller_wants(&q->poller) || !vring_watch(q->ring, &w))
 		return false;
 	mem = mem_ref(vring_mem(q->ring));
 	pthread_mutex_unlock(&q->lock);
-	ready = poller_look(&w, budget);
+	ready = poller_look(&q->poller, &w);
 	pthread_mutex_lock(&q->lock);
 	mem_unref(mem);
-	if (ready)
-		poller_hit(&q->poller);
-	else
-		poller_miss(&q->poller);
 	return ready;
 }
 
