@@ -80,6 +80,17 @@ static int swap_root(int tree, struct err *err)
 	return 0;
 }
 
+/* Devices and SUID programs of the share are the guest's affair: here they shall mean nothing. What is
+ * mounted later has the host's options. Before Linux 5.12: neither are opened nor executed anyway. */
+static int tame(int tree, struct err *err)
+{
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID};
+	int r = mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr));
+
+	return !r || errno == ENOSYS ? 0
+				     : err_sys(err, errno, "--sandbox=namespace: nodev and nosuid" REMEDY);
+}
+
 int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err)
 {
 	autofd int tree = -1;
@@ -93,7 +104,9 @@ int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err)
 	tree = open_tree(AT_FDCWD, shared_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
 		return err_sys(err, errno, "--shared-dir=%s cannot be bound", shared_dir);
-	r = open_proc(proc_self_fd, err);
+	r = tame(tree, err);
+	if (!r)
+		r = open_proc(proc_self_fd, err);
 	if (!r)
 		r = swap_root(tree, err);
 	return r;

@@ -12,14 +12,14 @@
  *     must not have one, as file handles, devices and trusted.* work in the initial one only, unless ids are
  *     mapped. A process that stays in the old user namespace for that moment sets the maps (userns.c).
  *  3. Inner namespaces. Network: no abstract sockets, no network. IPC, UTS: nothing to find. Mount: the share
- *     becomes the root, with what is mounted beneath it, and the old root is gone from the tree. Must stay:
- *     a descriptor of /proc/self/fd, by which inodes are opened again; it leads to own descriptors only.
- *     In mode chroot only the root changes. It holds as long as CAP_SYS_CHROOT is given up (stage 4) and no
- *     descriptor of a directory outside is left open: the caller keeps none.
+ *     becomes the root, nodev and nosuid, with what is mounted beneath it, and the old root is gone. What
+ *     must stay is a descriptor of /proc/self/fd, by which inodes are opened again: it leads to own
+ *     descriptors only. In mode chroot only the root changes: it holds as long as CAP_SYS_CHROOT is given up
+ *     (stage 4) and no descriptor of a directory outside is left open: the caller keeps none.
  * sandbox_lock(), when all is set up and no other thread runs:
  *  4. Capabilities. What ops need stays (caps.c), all else goes for good.
  *  5. no_new_privs and, where no file handles are used, Landlock (landlock.c): should a way out of the root
- * be found, files there cannot be opened. It must not stand in the way of anything beneath the share.
+ *     be found, files there cannot be opened. It must not stand in the way of anything beneath the share.
  *  6. seccomp. Only listed system calls (syscalls.h), threads but no processes.
  */
 #include "sandbox/sandbox.h"

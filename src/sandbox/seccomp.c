@@ -29,6 +29,12 @@ struct rule {
 		.arg = a,              \
 		.mask = m,             \
 		.value = v},
+/* Where clone(2) has its flags: s390 alone has the stack first. */
+#ifdef __s390__
+#define CLONE_FLAGS_ARG 1
+#else
+#define CLONE_FLAGS_ARG 0
+#endif
 static const struct rule rules[] = {
 #include "sandbox/syscalls.h"
 };

@@ -18,6 +18,7 @@ for ns in mnt pid net ipc uts; do same_ns "$child" $ns && fail "the $ns namespac
 same_ns "$child" user || fail "root got a user namespace"
 [ "$(ls "/proc/$child/root/")" = inside ] || fail "the root is not the share: $(ls "/proc/$child/root/")"
 [ "$(wc -l <"/proc/$child/mountinfo")" = 1 ] || fail "other mounts are left: $(cat "/proc/$child/mountinfo")"
+cut -d' ' -f6 "/proc/$child/mountinfo" | grep -q nosuid,nodev || fail "devices and SUID count: $(cat "/proc/$child/mountinfo")"
 [ "$(field "$child" CapEff)" = 00000000880000df ] || fail "capabilities: $(field "$child" CapEff)"
 [ "$(field "$child" CapPrm)" = 00000000880000df ] || fail "permitted: $(field "$child" CapPrm)"
 [ "$(field "$child" CapBnd)" = 0000000000000000 ] || fail "bounding: $(field "$child" CapBnd)"
