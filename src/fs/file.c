@@ -60,6 +60,16 @@ int file_use_inode(struct fs *fs, struct nodeid node, struct file_use *u)
 	return use_inode(fs, node, O_RDONLY, true, u);
 }
 
+void file_leave_direct(struct file_use *u, struct nodeid node)
+{
+	struct file_use other = {0};
+
+	if (!(u->flags & O_DIRECT) || use_inode(u->fs, node, O_WRONLY, false, &other))
+		return;
+	file_use_end(u);
+	*u = other;
+}
+
 uint32_t file_traits(struct file_use *u)
 {
 	if (!u->traits)

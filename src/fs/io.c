@@ -187,6 +187,8 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 
 	if (!r)
 		r = file_use(fs, node, fh, FILE_WRITE, &f);
+	if (!r && write_flags & OP_WRITE_CACHE)
+		file_leave_direct(&f, node);
 	if (!r && f.flags & O_APPEND && !(rwf & RWF_APPEND))
 		r = -EPERM;
 	if (!r)

@@ -25,7 +25,7 @@ mode_options() {
 	never) echo --cache=never --allow-direct-io --allow-mmap ;;
 	auto) echo --cache=auto ;;
 	always) echo --cache=always ;;
-	writeback) echo --cache=always --writeback ;;
+	writeback) echo --cache=always --writeback --allow-direct-io ;;
 	*) echo "there is no mode $1" >&2 && return 1 ;;
 	esac
 }

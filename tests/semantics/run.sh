@@ -7,11 +7,9 @@
 here=$(dirname "$0")
 mode=$1
 shift
-direct=
-[ "$mode" != never ] || direct=--direct
 script="mkdir families random fsx && ../semantics families $*"
 [ $# -gt 0 ] || script+=" && ../semantics --random random --seed=${SEED:-3} --steps=${STEPS:-1500}
-	../semantics --fsx fsx --seed=${SEED:-3} --steps=${STEPS:-1500} $direct"
+	../semantics --fsx fsx --seed=${SEED:-3} --steps=${STEPS:-1500} --direct"
 prepare
 (cd "$T/local" && bash -c "$script") >"$T/local.out"
 in_guest "$mode" "cd work; $script" >"$T/share.out" || guest_failed "$T/share.out"

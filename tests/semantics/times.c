@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -170,6 +171,16 @@ static void case_directories(void)
 	MOVES("d", rename("d", "dd"));
 }
 
+/*
+ * Everything here was made a moment ago. The birth is of the host's clock, what a guest with --writeback
+ * changes is of its own, which may be seconds behind where it gets little of the processor.
+ * Whether there is one is said elsewhere.
+ */
+static bool born_lately(const struct statx *x, time_t change)
+{
+	return !(x->stx_mask & STATX_BTIME) || llabs((long long)x->stx_btime.tv_sec - change) < 300;
+}
+
 static void case_birth(void)
 {
 	struct statx a, b;
@@ -182,9 +193,9 @@ static void case_birth(void)
 	sem_file("f", "y", 0644);
 	T(rename("f", "g"));
 	T(statx(AT_FDCWD, "g", 0, STATX_BTIME | STATX_BASIC_STATS, &b));
-	sem_say("the birth stays = %d, is not after the change = %d",
+	sem_say("the birth stays = %d, is near the change = %d",
 		a.stx_btime.tv_sec == b.stx_btime.tv_sec && a.stx_btime.tv_nsec == b.stx_btime.tv_nsec,
-		b.stx_btime.tv_sec <= b.stx_ctime.tv_sec);
+		born_lately(&b, b.stx_ctime.tv_sec));
 	sem_say("basic fields = %d", (b.stx_mask & STATX_BASIC_STATS) == STATX_BASIC_STATS);
 	T(statx(AT_FDCWD, "g", AT_STATX_FORCE_SYNC, STATX_SIZE, &b));
 	sem_say("size = %llu", (unsigned long long)b.stx_size);
@@ -203,9 +214,7 @@ static void show_birth(const char *path)
 		return;
 	}
 	sem_say("has birth time: %s = %d", path, !!(x.stx_mask & STATX_BTIME));
-	sem_say("%s: nothing is older than its birth = %d", path,
-		x.stx_btime.tv_sec < st.st_mtim.tv_sec || (x.stx_btime.tv_sec == st.st_mtim.tv_sec &&
-								  x.stx_btime.tv_nsec <= st.st_mtim.tv_nsec));
+	sem_say("%s: was born lately = %d", path, born_lately(&x, st.st_mtim.tv_sec));
 	sem_say("%s: statx is stat = %d", path,
 		x.stx_mode == st.st_mode && x.stx_size == (uint64_t)st.st_size && x.stx_ino == st.st_ino &&
 			x.stx_nlink == st.st_nlink && x.stx_ctime.tv_nsec == st.st_ctim.tv_nsec);
