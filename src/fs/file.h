@@ -31,8 +31,8 @@ int file_use(struct fs *fs, struct nodeid node, struct op_fh fh, enum file_acces
 int file_use_dir(struct fs *fs, struct nodeid node, struct op_fh fh, struct file_use *u);
 /* The regular file or directory itself, opened to read; -EBADF for other inodes. */
 int file_use_inode(struct fs *fs, struct nodeid node, struct file_use *u);
-/* What a guest's cache writes back need not be aligned: an O_DIRECT handle's descriptor gives way to one without,
- * or stays if none is to be had. */
+/* What a guest's cache writes back need not be aligned: an O_DIRECT handle's descriptor gives way to one
+ * without, or stays if none is to be had. */
 void file_leave_direct(struct file_use *u, struct nodeid node);
 void file_use_end(struct file_use *u);
 

@@ -99,6 +99,34 @@ static void test_direct(void **state)
 	share_free(&s);
 }
 
+/* Pages from the guest's cache come through any handle, and the file's last one need not be whole. */
+static void test_direct_cached(void **state)
+{
+	struct open_file f;
+	struct share s;
+	char byte = 'X';
+
+	(void)state;
+	share_new(&s, share_config());
+	s.fs->cfg.allow_direct_io = true;
+	f = share_file(&s, "f", "text", O_RDONLY);
+	if (fs_op_open(s.fs, &s.c, f.node, O_RDWR | O_DIRECT, 0, &f.fh)) {
+		share_free(&s);
+		skip(); /* a file system without O_DIRECT */
+	}
+	for (int i = 0; i < 2; i++) {
+		struct iovec v = {&byte, 1};
+
+		assert_int_equal(
+			fs_op_write(s.fs, &s.c, f.node, f.fh, &v, 1, 1 + (uint64_t)i, O_RDWR, OP_WRITE_CACHE),
+			1);
+		assert_int_equal(
+			unlinkat(s.dirfd, "f", 0), i ? -1 : 0); /* the second has no name to open by */
+		assert_int_equal(host_flags(&s, f.node, f.fh), O_RDWR | O_DIRECT);
+	}
+	share_free(&s);
+}
+
 static void test_truncate(void **state)
 {
 	struct open_file f;
@@ -405,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_direct),
+		cmocka_unit_test(test_direct_cached),
 		cmocka_unit_test(test_truncate),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_create),
