@@ -135,7 +135,8 @@ static void send_and_check(struct guest *g, uint32_t opcode, bool readonly)
 {
 	bool drops = opcode == FUSE_INIT || opcode == FUSE_DESTROY || opcode == FUSE_FORGET ||
 		     opcode == FUSE_BATCH_FORGET;
-	int64_t lookups = g->fs.lookups, handles = g->fs.handles;
+	uint64_t lookups = g->fs.lookups;
+	int64_t handles = g->fs.handles;
 	ssize_t r;
 
 	fake_clear(&g->fs);
@@ -146,7 +147,7 @@ static void send_and_check(struct guest *g, uint32_t opcode, bool readonly)
 		require(g->out[i] == 0xee);
 	require(g->fs.dir_locks == 0);
 	if (!drops) {
-		require(g->fs.lookups - lookups == lookups_told(g, opcode));
+		require((int64_t)(g->fs.lookups - lookups) == lookups_told(g, opcode));
 		require(g->fs.handles - handles == handles_told(g, opcode));
 	}
 	if (readonly)

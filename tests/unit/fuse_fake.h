@@ -19,7 +19,7 @@ struct fs {
 	bool silent;	   /* no log: several threads call */
 	int fail;	   /* errno of the next op that is not a forget; 0: it goes well */
 	uint64_t next;	   /* nodes made */
-	int64_t lookups;   /* given and not forgotten */
+	uint64_t lookups;  /* given and not forgotten; a guest may forget any number, any number of times */
 	int64_t handles;   /* open */
 	int64_t dir_locks; /* held */
 	int inits, destroys;
