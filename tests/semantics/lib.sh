@@ -40,7 +40,7 @@ prepare() {
 # in_guest MODE SCRIPT: the script runs in a guest, in the share $T/share.
 in_guest() {
 	local options=() o
-	for o in $(mode_options "$1"); do options+=("--daemon-option=$o"); done
+	for o in $(mode_options "$1") ${DAEMON_OPTIONS-}; do options+=("--daemon-option=$o"); done
 	timeout -k 5 "${GUEST_TIMEOUT:-380}" "$COLOFS" run "$T/share" --daemon="$COLOFSD" "${options[@]}" \
 		${KERNEL_ROOT:+--kernel-root="$KERNEL_ROOT"} -- bash -c "$2" </dev/null
 }
