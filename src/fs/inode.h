@@ -52,17 +52,15 @@ struct inode {
 };
 static_assert(sizeof(struct inode) <= 160, "a million inodes cost at most 160 MB");
 
-#define INODE_PINNED 1u /* the descriptor is never taken back: no file handle can be had */
-#define INODE_USED   2u /* the clock hand has not passed since its descriptor was used */
-#define INODE_CACHED 4u /* its descriptor is among those that the clock hand visits; clock lock */
-#define INODE_KNOWNS                                                                                        \
-	8u		/* the last name looked up in this directory was known already: a guess at the next \
-			 */
-#define INODE_MIXED 16u /* its number is mixed with its device's */
-#define INODE_SGID                                                                                           \
-	64u		/* a regular file that had SGID and no group execution when the guest was told of it \
-			 */
-#define INODE_MOUNT 32u /* a directory that is a mount of its own to a guest that knows of mounts */
+#define INODE_PINNED 1u	 /* the descriptor is never taken back: no file handle can be had */
+#define INODE_USED   2u	 /* the clock hand has not passed since its descriptor was used */
+#define INODE_CACHED 4u	 /* its descriptor is among those that the clock hand visits; clock lock */
+#define INODE_KNOWNS 8u	 /* the last name looked up in this directory was known: a guess at the next */
+#define INODE_MIXED  16u /* its number is mixed with its device's */
+#define INODE_MOUNT  32u /* a directory that is a mount of its own to a guest that knows of mounts */
+#define INODE_SGID   64u /* a regular file with SGID, without group execution, when the guest was told of it \
+			  */
+#define INODE_REMOVED 128u /* no name is left, the descriptor alone keeps it: PINNED too */
 
 struct inode_table;
 
@@ -197,13 +195,20 @@ bool inode_learn_known(
  */
 void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir, const char *name);
 
+/* Some inode may have no descriptor at the moment. */
+bool inode_lacks_fds(struct inode_table *t);
+/*
+ * The last name of an inode in use has gone. A file handle does not bring it back, so its descriptor is kept
+ * for the guest until it forgets the inode; not for more inodes than cfg.max_fds.
+ */
+void inode_removed(struct inode_table *t, struct inode *i);
+
 /*
  * What the host's file system is like that the inode is on, which @fd is a descriptor on: asked of the kernel
  * once for each host mount. @fd -1: what is known already, perhaps 0.
  */
-#define INODE_FS_ASKED 1u
-#define INODE_FS_QUIET 2u  /* local: it has nothing to say at close(2), others report what went wrong since \
-			    */
+#define INODE_FS_ASKED	1u
+#define INODE_FS_QUIET	2u /* local: nothing to say at close(2), where others report what went wrong since */
 #define INODE_FS_MEMORY 4u /* reading never waits for a disk, and knows no RWF_NOWAIT (tmpfs) */
 uint32_t inode_fs_traits(struct inode_table *t, const struct inode *i, int fd);
 

@@ -75,6 +75,8 @@ static uint32_t refs(void *arg, void *record)
 		inode_chain(t, i);
 	if (atomic_load(&i->fd))
 		atomic_fetch_add(&t->fds, 1);
+	if (atomic_load(&i->flags) & INODE_REMOVED)
+		atomic_fetch_add(&t->removed, 1);
 	return n;
 }
 

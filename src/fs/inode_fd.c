@@ -12,6 +12,7 @@
 #include "fs/fd_slot.h"
 
 #include <string.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 
 /* Room in the circle for descriptors that are all in use at a time, one a thread. */
@@ -69,6 +70,36 @@ static bool know_handle(struct inode *i, int fd)
 	return true;
 }
 
+/* Nothing but the descriptor keeps the inode from its end: no file handle brings it back. */
+static bool is_removed(int fd)
+{
+	struct statx st;
+
+	return !statx(fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) && !st.stx_nlink;
+}
+
+/* As many as may be cached otherwise: a guest that forgets nothing shall not have more. */
+static bool may_pin(struct inode_table *t)
+{
+	if (atomic_fetch_add(&t->removed, 1) < t->clock.max)
+		return true;
+	atomic_fetch_sub(&t->removed, 1);
+	return false;
+}
+
+void inode_removed(struct inode_table *t, struct inode *i)
+{
+	if (atomic_load(&i->flags) & INODE_PINNED || !may_pin(t))
+		return;
+	if (atomic_fetch_or(&i->flags, INODE_PINNED | INODE_REMOVED) & INODE_REMOVED)
+		atomic_fetch_sub(&t->removed, 1);
+}
+
+bool inode_lacks_fds(struct inode_table *t)
+{
+	return t->handles != FS_HANDLES_NEVER && atomic_load(&t->fds) < atomic_load(&t->ids.used);
+}
+
 /* False: the hand goes on. True: the record needs its slot no more; *gone is the descriptor to close, or -1.
  */
 static bool take_back(struct inode_table *t, struct inode *i, int *gone)
@@ -82,10 +113,13 @@ static bool take_back(struct inode_table *t, struct inode *i, int *gone)
 	if (w && !atomic_load(&i->opens)) {
 		if (!know_handle(i, fd_slot_fd(w)))
 			atomic_fetch_or(&i->flags, INODE_PINNED);
-		else if (!fd_slot_empty(&i->fd, w))
-			return false;
-		else
+		else if (is_removed(fd_slot_fd(w)))
+			inode_removed(t, i);
+		if (!(atomic_load(&i->flags) & INODE_PINNED)) {
+			if (!fd_slot_empty(&i->fd, w))
+				return false;
 			*gone = fd_slot_fd(w);
+		}
 	}
 	atomic_fetch_and(&i->flags, (uint8_t)~INODE_CACHED);
 	if (*gone >= 0)
@@ -188,6 +222,8 @@ void inode_fd_drop(struct inode_table *t, struct inode *i)
 
 	if (fd < 0)
 		return;
+	if (atomic_load(&i->flags) & INODE_REMOVED)
+		atomic_fetch_sub(&t->removed, 1);
 	closing_add(fd);
 	atomic_fetch_sub(&t->fds, 1);
 }

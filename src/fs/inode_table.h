@@ -46,7 +46,8 @@ struct inode_table {
 	struct inode_clock clock; /* of the inodes on the root's mount */
 	struct inode_clock away;  /* of those on others */
 	struct inode_idle idle;
-	_Atomic uint32_t fds; /* descriptors that records hold */
+	_Atomic uint32_t fds;	  /* descriptors that records hold */
+	_Atomic uint32_t removed; /* of those, INODE_REMOVED's */
 };
 
 /* inode.c: the record joins the chain of its key. Before other threads exist. */

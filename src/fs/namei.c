@@ -234,17 +234,54 @@ int fs_op_mkdir(struct fs *fs, struct op_ctx *c, struct nodeid parent, const cha
 	return make(fs, c, parent, name, &dir, NULL, out);
 }
 
+/* What a name that goes leads to, if the guest knows it and a descriptor has to be kept for it
+ * (inode_removed()). */
+struct removal {
+	struct inode_use u;
+	bool last; /* it has no other name */
+};
+
+static void removal_begin(struct fs *fs, struct removal *x, const struct inode_use *dir, const char *name)
+{
+	struct inode_key key;
+	struct nodeid node;
+	struct statx st;
+
+	*x = (struct removal){0};
+	if (!inode_lacks_fds(fs->inodes) ||
+		fs_stat(fs, dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, &st))
+		return;
+	key = inode_key_of(&st);
+	if (!inode_learn_known(fs->inodes, &key, dir->fd, name, &node))
+		return;
+	if (inode_use(fs->inodes, node, &x->u))
+		x->u = (struct inode_use){0};
+	x->last = S_ISDIR(st.stx_mode) || st.stx_nlink == 1;
+	inode_forget(fs->inodes, node, 1);
+}
+
+static int removal_end(struct fs *fs, struct removal *x, int r)
+{
+	if (!r && x->u.inode && x->last)
+		inode_removed(fs->inodes, x->u.inode);
+	inode_use_end(&x->u);
+	return r;
+}
+
 static int take_away(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name, int flags)
 {
 	struct effect e = {.kind = EFFECT_REMOVE, .node = {parent}, .nodes = 1, .unique = c->unique};
 	autoinode struct inode_use dir = {0};
+	struct removal gone;
 	int r = enter(fs, parent, name, &dir);
 
 	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
-	return (int)effect_end(fs, &e, unlinkat(dir.fd, name, flags) ? -errno : 0);
+	removal_begin(fs, &gone, &dir, name);
+	r = unlinkat(dir.fd, name, flags) ? -errno : 0;
+	return (int)effect_end(fs, &e, removal_end(fs, &gone, r));
 }
 
 int fs_op_unlink(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name)
@@ -274,6 +311,7 @@ int fs_op_rename(struct fs *fs, struct op_ctx *c, struct nodeid parent, const ch
 		.kind = EFFECT_RENAME, .node = {parent, newparent}, .nodes = 2, .unique = c->unique};
 	autoinode struct inode_use from = {0};
 	autoinode struct inode_use to = {0};
+	struct removal gone;
 	int r = flags & ~RENAME_FLAGS ? -EINVAL : enter(fs, parent, name, &from);
 
 	if (!r)
@@ -284,7 +322,10 @@ int fs_op_rename(struct fs *fs, struct op_ctx *c, struct nodeid parent, const ch
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
-	return (int)effect_end(fs, &e, rename_name(&from, name, &to, newname, flags));
+	removal_begin(fs, &gone, &to, newname);
+	gone.last = gone.last && !(flags & RENAME_EXCHANGE);
+	r = rename_name(&from, name, &to, newname, flags);
+	return (int)effect_end(fs, &e, removal_end(fs, &gone, r));
 }
 
 /* Whether the name in /proc leads to the inode and no further, as it does on every kernel that we know. */

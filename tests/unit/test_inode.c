@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "base/tune.h"
+#include "fs/inode_table.h"
 
 static void test_root(void **state)
 {
@@ -202,6 +203,53 @@ static void test_stale(void **state)
 	}
 	if (!reused)
 		print_message("the inode number was not reused here\n");
+	fixture_free(&x);
+}
+
+/* What the guest removed stays its own until it forgets it, whether a descriptor was there or not. */
+static void test_removed(void **state)
+{
+	struct fs_config cfg = fixture_config();
+	struct op_entry away, here, over, out;
+	struct fixture x;
+
+	(void)state;
+	cfg.max_fds = 2;
+	fixture_new(&x, cfg);
+	if (!has_handles(&x)) {
+		fixture_free(&x);
+		skip();
+	}
+	make_numbered(&x, 10);
+	host_write(&x, "away", "away");
+	host_write(&x, "over", "over");
+	host_write(&x, "from", "from");
+	host_write(&x, "here", "here");
+	away = must_lookup(&x, "away");
+	over = must_lookup(&x, "over");
+	must_lookup(&x, "f0");
+	must_lookup(&x, "f1");
+	must_lookup(&x, "f2");
+	closing_flush();
+	assert_int_equal(fs_op_unlink(&x.fs, &x.ctx, NODEID_ROOT, "away"), 0);
+	assert_int_equal(fs_op_rename(&x.fs, &x.ctx, NODEID_ROOT, "from", NODEID_ROOT, "over", 0), 0);
+	here = must_lookup(&x, "here");
+	assert_int_equal(fs_op_unlink(&x.fs, &x.ctx, NODEID_ROOT, "here"), 0);
+	for (int i = 3; i < 10; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		must_lookup(&x, name);
+	}
+	closing_flush();
+	assert_int_equal(fs_op_getattr(&x.fs, &x.ctx, away.node, OP_NO_HANDLE, 0, &out), 0);
+	assert_int_equal(out.st.stx_nlink, 0);
+	assert_true(reads(&x, away.node, "away"));
+	assert_true(reads(&x, over.node, "over"));
+	assert_int_equal(fs_op_getattr(&x.fs, &x.ctx, here.node, OP_NO_HANDLE, 0, &out), -ESTALE);
+	inode_forget(x.fs.inodes, away.node, 1);
+	inode_forget(x.fs.inodes, over.node, 1);
+	assert_int_equal(atomic_load(&x.fs.inodes->removed), 0);
 	fixture_free(&x);
 }
 
@@ -603,6 +651,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_nodeids),
 		cmocka_unit_test(test_eviction),
 		cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_same_key_other_handle),
 		cmocka_unit_test(test_never_pins),
 		cmocka_unit_test(test_descriptors_left),
