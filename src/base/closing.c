@@ -9,11 +9,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define NAP_NS 100000
 
 static struct {
 	pthread_mutex_t lock;
-	_Atomic unsigned int n; /* changed with the lock held */
+	_Atomic unsigned int n;	       /* changed with the lock held */
+	_Atomic unsigned int unclosed; /* of those, and those that a thread has taken to close */
 	unsigned int most;
 	int fd[CLOSING_MAX];
 } waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .most = CLOSING_MAX};
@@ -45,6 +49,7 @@ static void close_all(int *fd, unsigned int n)
 		close_run(fd[from], fd[i - 1]);
 		from = i;
 	}
+	atomic_fetch_sub(&waiting.unclosed, n);
 }
 
 /* With the lock held: copies what waits to @fd. */
@@ -77,6 +82,7 @@ void closing_add(int fd)
 	pthread_mutex_lock(&waiting.lock);
 	n = atomic_load_explicit(&waiting.n, memory_order_relaxed);
 	waiting.fd[n++] = fd;
+	atomic_fetch_add(&waiting.unclosed, 1);
 	atomic_store_explicit(&waiting.n, n, memory_order_relaxed);
 	n = n >= most ? take(full) : 0;
 	pthread_mutex_unlock(&waiting.lock);
@@ -97,4 +103,15 @@ void closing_flush(void)
 	n = take(all);
 	pthread_mutex_unlock(&waiting.lock);
 	close_all(all, n);
+}
+
+/* Another thread's share of the work may take as long as a system call that frees a large file. */
+bool closing_finish(void)
+{
+	if (!atomic_load(&waiting.unclosed))
+		return false;
+	closing_flush();
+	while (atomic_load(&waiting.unclosed) && !closing_waits())
+		nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+	return true;
 }

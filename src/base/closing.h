@@ -18,5 +18,8 @@ void closing_limit(unsigned int most);
 void closing_add(int fd);
 bool closing_waits(void); /* some descriptor does */
 void closing_flush(void);
+/* For who lacks what closing may give back, room on a disk. True: something has been closed since, also by
+ * other threads, which are waited for; he tries again. False: nothing was to be closed. */
+bool closing_finish(void);
 
 #endif

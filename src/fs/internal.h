@@ -23,6 +23,7 @@
 #ifndef FS_INTERNAL_H
 #define FS_INTERNAL_H
 
+#include "base/closing.h"
 #include "fs/effect.h"
 #include "fs/fs.h"
 #include "fs/handle.h"
@@ -87,11 +88,14 @@ int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name
 int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type, uint32_t flags);
 
 /*
- * A system call has just failed: whether a signal ended it that was not meant for this request, so that it is
- * to be made again. No guest sees EINTR of a request that it did not interrupt. @c may be NULL.
+ * A system call has just failed: whether it is to be made again, because a signal ended it that was not meant
+ * for this request (no guest sees EINTR of a request that it did not interrupt), or because room was lacking
+ * that removed files held whose descriptors waited to be closed. @c may be NULL.
  */
 static inline bool fs_again(const struct op_ctx *c)
 {
+	if (errno == ENOSPC || errno == EDQUOT)
+		return closing_finish();
 	return errno == EINTR && !(c && atomic_load(&c->cancelled));
 }
 

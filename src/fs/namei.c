@@ -174,8 +174,11 @@ static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char
 	bool label_left;
 	int r = cred_create_begin(fs, c, m, &label_left);
 
-	if (!r)
-		r = create_name(dir, name, m, target);
+	if (!r) {
+		do {
+			r = create_name(dir, name, m, target);
+		} while (r && fs_again(c));
+	}
 	if (!r && label_left) {
 		r = label_name(fs, dir, name, m);
 		if (r)

@@ -29,7 +29,7 @@ SYSCALL(getrandom, "libc: malloc's tcache key")
 SYSCALL(sched_yield, "libc: spinning")
 SYSCALL(sched_getaffinity, "libc: number of CPUs")
 SYSCALL(clock_gettime, "libc: where the vDSO has none")
-SYSCALL(clock_nanosleep, "daemon/queue: polling")
+SYSCALL(clock_nanosleep, "fuse/worker, base/closing: waiting for another thread")
 SYSCALL_IF(clone, CLONE_FLAGS_ARG, CLONE_THREAD, CLONE_THREAD, "libc: threads, never processes")
 SYSCALL_FAILS(clone3, ENOSYS, "libc: takes clone then, whose flags a filter can see")
 

@@ -61,6 +61,19 @@ static void test_runs(void **state)
 	closing_flush();
 }
 
+/* Who lacks what closing gives back gets all of it, from other threads too; and is told when there is no
+ * more. */
+static void test_finish(void **state)
+{
+	(void)state;
+	assert_false(closing_finish());
+	open_at(BASE_FD);
+	closing_add(BASE_FD);
+	assert_true(closing_finish());
+	assert_false(is_open(BASE_FD));
+	assert_false(closing_finish());
+}
+
 static void test_full(void **state)
 {
 	(void)state;
@@ -124,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_runs, begin),
+		cmocka_unit_test_setup(test_finish, begin),
 		cmocka_unit_test_setup(test_full, begin),
 		cmocka_unit_test_setup(test_threads, begin),
 	};
