@@ -112,10 +112,10 @@ static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, co
 		return r;
 	/*
 	 * The host's kernel takes SUID, SGID with group execution and file capabilities away at every chown,
-	 * whoever makes it. Only SGID without group execution stays with CAP_FSETID, so that goes first if it
-	 * must.
+	 * whoever makes it. Only SGID without group execution stays with CAP_FSETID; OP_SET_KILL_SUIDGID
+	 * comes with every chown and says nothing of that. Only members of a group give files to it.
 	 */
-	r = a->valid & OP_SET_KILL_SUIDGID || c->uid ? cred_daemon_chown(fs, c, gid) : cred_daemon(fs);
+	r = c->uid ? cred_daemon_kill_priv_of(fs, c, gid) : cred_daemon(fs);
 	if (!r)
 		r = fs_drop_capability(fs, t->path_fd);
 	if (!r && fchownat(t->path_fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
@@ -149,7 +149,7 @@ static int set_size(struct fs *fs, struct op_ctx *c, const struct target *t, con
 	int r;
 
 	if (a->valid & OP_SET_KILL_SUIDGID)
-		r = cred_daemon_kill_priv(fs, c);
+		r = fs_become_killer(fs, c, t->node, t->path_fd);
 	else if (a->valid & OP_SET_MODE ||
 		 fs->features.killpriv_v2) /* the former: set_mode() takes away what must go */
 		r = cred_daemon(fs);
@@ -196,7 +196,7 @@ static bool is_kill_at_chown(const struct op_ctx *c, const struct target *t, con
 static int set_mode(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
 {
 	struct proc_name n = proc_name(t->path_fd);
-	int r = is_kill_of_suid(fs, c, t, a) ? cred_daemon_kill_priv(fs, c) : cred_daemon(fs);
+	int r = is_kill_of_suid(fs, c, t, a) ? fs_become_killer(fs, c, t->node, t->path_fd) : cred_daemon(fs);
 
 	if (r)
 		return r;
@@ -238,6 +238,21 @@ static int set_times(struct fs *fs, const struct target *t, const struct op_seta
 }
 
 /*
+ * A request to change nothing: with KILLPRIV_V2 Linux sends one for a chown that leaves the owner, and ahead
+ * of what takes SUID and SGID from a file.
+ */
+static int set_nothing(struct fs *fs, struct op_ctx *c, const struct target *t)
+{
+	int r = fs_become_writer(fs, c, t->node, t->path_fd, false);
+
+	if (!r)
+		r = fs_drop_capability(fs, t->path_fd);
+	if (!r && fchownat(t->path_fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		r = -errno;
+	return r;
+}
+
+/*
  * The owner first, because that may take mode bits away; the mode behind the size, because truncation may
  * too, and because the new mode may forbid it to a daemon that is not root; the times last, because all else
  * changes them.
@@ -247,6 +262,8 @@ static int set_all(struct fs *fs, struct op_ctx *c, const struct target *t, cons
 	const uint32_t times = OP_SET_ATIME | OP_SET_MTIME | OP_SET_ATIME_NOW | OP_SET_MTIME_NOW;
 	int r = 0;
 
+	if (fs->features.killpriv_v2 && !(a->valid & ~(uint32_t)OP_SET_CTIME))
+		return set_nothing(fs, c, t);
 	if (a->valid & (OP_SET_UID | OP_SET_GID))
 		r = set_owner(fs, c, t, a);
 	if (!r && a->valid & OP_SET_SIZE)

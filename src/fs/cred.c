@@ -234,7 +234,7 @@ int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c)
 	return kill_priv(fs, c, 0, NULL);
 }
 
-int cred_daemon_chown(struct fs *fs, const struct op_ctx *c, gid_t gid)
+int cred_daemon_kill_priv_of(struct fs *fs, const struct op_ctx *c, gid_t gid)
 {
 	return kill_priv(fs, c, c->uid && gid != (gid_t)-1 ? 1 : 0, &gid);
 }

@@ -23,8 +23,8 @@ int cred_daemon(struct fs *fs);
  * group.
  */
 int cred_daemon_kill_priv(struct fs *fs, const struct op_ctx *c);
-/* The same ahead of a chown to the host's group @gid, (gid_t)-1: none: only its members give files to it. */
-int cred_daemon_chown(struct fs *fs, const struct op_ctx *c, gid_t gid);
+/* The same as a member of the host's group @gid besides, (gid_t)-1: of none. */
+int cred_daemon_kill_priv_of(struct fs *fs, const struct op_ctx *c, gid_t gid);
 /*
  * The thread acts as the caller in the guest, his ids translated: what it creates belongs to him. -EPERM if
  * an id is forbidden or cannot be taken on here.

@@ -58,6 +58,8 @@ int fs_stat(const struct fs *fs, int fd, const char *name, int flags, struct sta
  * by a further group is guessed from what let him write.
  */
 int fs_become_writer(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd, bool guest_kills);
+/* The same where the guest says that they have to go; from its root, too, if that has given up CAP_FSETID. */
+int fs_become_killer(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd);
 
 /* attr.c: the number of the inode, which somebody keeps, becomes the guest's. After inode_key_of(): the key
  * has the host's. */

@@ -135,36 +135,48 @@ static int write_rwf(const struct fs *fs, uint32_t flags)
 	return rwf;
 }
 
+/* What the caller's change takes of SGID without group execution. */
 enum lone_sgid { SGID_NONE, SGID_STAYS, SGID_GOES };
 
-/* SGID without group execution, and without SUID beside it: whether the caller's change takes it away. */
-static enum lone_sgid lone_sgid(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd)
+static enum lone_sgid lone_sgid(
+	struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd, struct statx *st)
 {
-	struct statx st;
 	uint32_t uid;
 
-	if (!inode_had_sgid(fs->inodes, node) || statx(fd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID, &st) ||
-		(st.stx_mode & (S_ISUID | S_ISGID | S_IXGRP)) != S_ISGID)
+	if (!inode_had_sgid(fs->inodes, node) ||
+		statx(fd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID | STATX_GID, st) ||
+		(st->stx_mode & (S_ISGID | S_IXGRP)) != S_ISGID)
 		return SGID_NONE;
-	if (idmap_to_host(fs->cfg.uids, c->uid, &uid) || st.stx_uid == uid || st.stx_mode & S_IWOTH)
+	if (idmap_to_host(fs->cfg.uids, c->uid, &uid) || st->stx_uid == uid || st->stx_mode & S_IWOTH)
 		return SGID_GOES;
 	return SGID_STAYS; /* neither his own nor open to all: he is of the group */
 }
 
 int fs_become_writer(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd, bool guest_kills)
 {
-	enum lone_sgid s = c->uid ? lone_sgid(fs, c, node, fd) : SGID_STAYS;
+	enum lone_sgid s = SGID_NONE;
+	struct statx st;
 
+	if (!c->uid)
+		return cred_daemon(fs);
+	s = lone_sgid(fs, c, node, fd, &st);
+	if (s == SGID_STAYS && st.stx_mode & S_ISUID)
+		return cred_daemon_kill_priv_of(fs, c, st.stx_gid);
 	if (s == SGID_STAYS || (s == SGID_NONE && guest_kills))
 		return cred_daemon(fs);
 	return cred_daemon_kill_priv(fs, c);
+}
+
+int fs_become_killer(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd)
+{
+	return c->uid ? fs_become_writer(fs, c, node, fd, false) : cred_daemon_kill_priv(fs, c);
 }
 
 /* Pages from the guest's cache are nobody's. */
 static int become_for_write(struct fs *fs, const struct op_ctx *c, struct nodeid node, int fd, uint32_t flags)
 {
 	if (flags & OP_WRITE_KILL_SUIDGID)
-		return c->uid ? fs_become_writer(fs, c, node, fd, false) : cred_daemon_kill_priv(fs, c);
+		return fs_become_killer(fs, c, node, fd);
 	if (flags & OP_WRITE_CACHE || fs->features.killpriv_v2)
 		return cred_daemon(fs);
 	return fs_become_writer(fs, c, node, fd, true);

@@ -154,7 +154,7 @@ int fs_op_open(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t fla
 	if (!r)
 		r = check_type(u.inode->key.type);
 	if (!r)
-		r = open_kills_priv(fs, c, flags, open_flags) ? cred_daemon_kill_priv(fs, c)
+		r = open_kills_priv(fs, c, flags, open_flags) ? fs_become_killer(fs, c, node, u.fd)
 							      : cred_daemon(fs);
 	return r ? r : open_regular(&o, &u);
 }

@@ -25,6 +25,7 @@ mode_options() {
 	never) echo --cache=never --allow-direct-io --allow-mmap ;;
 	auto) echo --cache=auto ;;
 	always) echo --cache=always ;;
+	killpriv) echo --cache=auto --killpriv-v2 ;;
 	writeback) echo --cache=always --writeback --allow-direct-io ;;
 	*) echo "there is no mode $1" >&2 && return 1 ;;
 	esac

@@ -220,22 +220,23 @@ static void case_killpriv(void)
 			}
 }
 
-/* SGID without group execution stays for members of the group, by whichever of their groups. */
+/* SGID without group execution stays for members of the group, by whichever of their groups. SUID goes. */
 static void case_killpriv_group(void)
 {
+	static const mode_t modes[] = {02764, 06764, 06774};
+
 	sem_case("killpriv-group");
 	sem_file("src", "source", 0644);
-	for (int how = 0; how < KILLS; how++) {
-		if (how == KILL_OPEN)
-			continue;
-		sem_file("f", "text", 0600);
-		if (chown("f", 1001, 2001) || chmod("f", 02764))
-			sem_die("preparing f");
-		sem_as(1002, 1002, 2001);
-		disturb(how);
-		sem_root();
-		sem_stat("f");
-	}
+	for (int how = 0; how < KILLS; how++)
+		for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+			sem_file("f", "text", 0600);
+			if (chown("f", 1001, 2001) || chmod("f", modes[m]))
+				sem_die("preparing f");
+			sem_as(1002, 1002, 2001);
+			disturb(how);
+			sem_root();
+			sem_stat("f");
+		}
 }
 
 /* What an owner's chgrp takes away. */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Runs the suite on a local directory and, in a guest, on a share of the same file system, and compares: the families,
 # and without families named the seeded modes too.
-# usage: run.sh MODE [FAMILY...]      MODE: never, auto, always, writeback. SEED and STEPS choose another random run.
+# usage: run.sh MODE [FAMILY...]      MODE: never, auto, always, writeback, killpriv. SEED and STEPS choose another random run.
 . "$(dirname "$0")/lib.sh"
 here=$(dirname "$0")
 mode=$1

@@ -186,6 +186,7 @@ static void test_kill_priv(void **state)
 	struct op_setattr plain = with_size(1, 0);
 	struct op_setattr kill = with_size(1, OP_SET_KILL_SUIDGID);
 	struct op_setattr chown_kill = {.valid = OP_SET_UID | OP_SET_KILL_SUIDGID, .uid = 5};
+	struct op_setattr nothing = {.valid = OP_SET_CTIME};
 	struct nodeid node;
 	struct fixture x;
 	struct op_entry e;
@@ -201,10 +202,18 @@ static void test_kill_priv(void **state)
 	assert_int_equal(mode_after(&x, node, &kill), 0777);
 	assert_int_equal(mode_after(&x, node, &plain), 06777);
 	assert_int_equal(mode_after(&x, node, &chown_kill), 0777);
+	assert_int_equal(mode_after(&x, node, &nothing), 06777);
+	x.fs.features.killpriv_v2 = true; /* chown(-1, -1) */
+	assert_int_equal(mode_after(&x, node, &nothing), 0777);
 	cred_daemon(&x.fs);
 	assert_int_equal(fchmodat(x.dirfd, "a", 02666, 0), 0); /* no group execution */
 	assert_int_equal(set(&x, node, &kill, &e), 0);
 	assert_int_equal(e.st.stx_mode & 07777, 0666);
+	cred_daemon(&x.fs);
+	assert_int_equal(fchmodat(x.dirfd, "a", 06666, 0), 0);
+	x.ctx.uid = 0;
+	assert_int_equal(set(&x, node, &chown_kill, &e), 0);
+	assert_int_equal(e.st.stx_mode & 07777, 02666); /* root's chown: as on the host */
 	fixture_free(&x);
 }
 
