@@ -369,7 +369,10 @@ int fs_op_link(struct fs *fs, struct op_ctx *c, struct nodeid node, struct nodei
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
-	r = (int)effect_end(fs, &e, link_inode(fs, &u, dir.fd, newname));
+	do {
+		r = link_inode(fs, &u, dir.fd, newname);
+	} while (r && fs_again(c));
+	r = (int)effect_end(fs, &e, r);
 	return r ? r : fs_lookup_at(fs, &dir, newname, out);
 }
 

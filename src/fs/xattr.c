@@ -110,10 +110,12 @@ static int sys_set(const struct target *t, const void *value, size_t size, int f
 	struct at_args a = {.value = (uintptr_t)value, .size = (uint32_t)size, .flags = (uint32_t)flags};
 	long r;
 
-	if (t->dir < 0)
-		r = setxattr(t->name, t->attr, value, size, flags);
-	else
-		r = syscall(NR_SETXATTRAT, t->dir, t->name, 0, t->attr, &a, sizeof(a));
+	do {
+		if (t->dir < 0)
+			r = setxattr(t->name, t->attr, value, size, flags);
+		else
+			r = syscall(NR_SETXATTRAT, t->dir, t->name, 0, t->attr, &a, sizeof(a));
+	} while (r && fs_again(NULL));
 	return r ? refusal(t, errno) : 0;
 }
 
