@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from xml.sax.saxutils import escape
 
@@ -44,10 +45,11 @@ def end_group(process):
 @contextlib.contextmanager
 def running(name, command, work):
     """A fresh daemon on an empty share, @command with {socket} and {share} filled in: yields socket and share."""
-    share, socket, log = work / "share", work / "socket", work / "log"
+    share = work / "share"
     shutil.rmtree(share, ignore_errors=True)
     share.mkdir()
-    socket.unlink(missing_ok=True)
+    run = pathlib.Path(tempfile.mkdtemp(dir=work))  # of its own: a process of the last one may hold a pid file for a moment
+    socket, log = run / "socket", run / "log"
     words = [w.replace("{socket}", str(socket)).replace("{share}", str(share)) for w in command]
     with open(log, "w", encoding="utf-8") as out:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
@@ -60,6 +62,7 @@ def running(name, command, work):
         yield socket, share
     finally:
         end_group(process)
+        shutil.rmtree(run, ignore_errors=True)
 
 
 def show(value):
