@@ -38,6 +38,7 @@ enum inject_what {
 enum inject_scope {
 	INJECT_FS,     /* those of fs/, and close(2) */
 	INJECT_MEMORY, /* what the C library needs for memory and threads: mmap, mprotect, mremap, clone */
+	INJECT_QUEUE,  /* INJECT_FS, and what a queue's thread does else: sleeps, and writes to events */
 };
 
 struct inject_plan {

@@ -153,12 +153,14 @@ static bool inflict(struct tracer *t, struct task *task, const struct __ptrace_s
 }
 
 /* A file of /proc or an ordinary one, or a signal to somebody: only the first are of fs/. */
-static bool writes_an_event(pid_t pid, const struct __ptrace_syscall_info *call)
+static bool is_of_an_event(pid_t pid, const struct __ptrace_syscall_info *call, enum inject_scope scope)
 {
 	char path[64], target[64];
 	ssize_t n;
 
 	if (call->entry.nr != SYS_write && call->entry.nr != SYS_read)
+		return false;
+	if (call->entry.nr == SYS_write && scope == INJECT_QUEUE)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, (int)call->entry.args[0]);
 	n = readlink(path, target, sizeof(target));
@@ -171,7 +173,7 @@ static void enter(struct tracer *t, struct task *task, const struct __ptrace_sys
 	unsigned int n;
 
 	if (!atomic_load(&s->armed) || !inject_in_scope((int)call->entry.nr, s->plan.scope) ||
-		writes_an_event(t->pid, call))
+		is_of_an_event(t->pid, call, s->plan.scope))
 		return;
 	n = atomic_fetch_add(&s->count, 1) + 1;
 	if (n <= INJECT_CALLS)

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How many system calls a queue makes for many requests that are there at once: those of the file system, and
+ * what it takes to sleep and to call the guest. Exactly, and whatever the machine does meanwhile: the
+ * requests are made available behind one kick, to a thread that sleeps.
+ */
+#include "test.h"
+#include "tracer.h"
+
+#include <unistd.h>
+
+#define DEPTH	  16
+#define BLOCK	  4096u
+#define SETTLE_US 10000
+
+/* What the guest asks of the device while the requests are under way. */
+enum calls {
+	CALLS_NONE, /* none: it looks itself */
+	CALLS_ONE,  /* EVENT_IDX: one, with the first that is used */
+	CALLS_ALL,  /* without EVENT_IDX: one with each, as far as the device goes along */
+};
+
+struct batch {
+	struct vm *vm;
+	struct fuse_client *c;
+	struct inject in;
+	struct fc_file file;
+	struct fc_op op[DEPTH];
+	union {
+		struct fuse_getattr_in getattr;
+		struct fuse_read_in read;
+		struct fuse_write_in write;
+	} arg[DEPTH];
+	char name[DEPTH][8];
+	uint8_t data[BLOCK];
+};
+
+/* --poll=0: how long a look in vain lasts is the machine's affair. */
+static void begin(struct batch *b, struct vm *vm, uint64_t without, const char *option)
+{
+	const char *const args[] = {"--poll=0", option, NULL};
+	const struct vm_config cfg = {.client = {.depth = DEPTH}, .features = VM_FEATURES & ~without};
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	struct err err;
+
+	test_boot(vm, &cfg, args);
+	*b = (struct batch){.vm = vm, .c = &vm->client[1]};
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		snprintf(b->name[i], sizeof(b->name[i]), "f%u", i);
+		host_write_file(vm->daemon.share, b->name[i], b->data, sizeof(b->data));
+	}
+	host_write_file(vm->daemon.share, "data", b->data, sizeof(b->data));
+	OK(fc_lookup(b->c, FUSE_ROOT_ID, "data", &e));
+	OK(fc_open(b->c, e.nodeid, O_RDWR, &o));
+	b->file = (struct fc_file){e.nodeid, o.fh};
+	LEN(fc_write(b->c, b->file, b->data, BLOCK, 0), BLOCK); /* the thread finds out who it is */
+	if (inject_attach(&b->in, spawn_server_pid(&vm->daemon), &err))
+		fail_msg("%s", err.text);
+	usleep(SETTLE_US);
+}
+
+static void end(struct batch *b)
+{
+	inject_detach(&b->in);
+	test_end(b->vm);
+}
+
+static void make_getattr(struct batch *b, unsigned int i)
+{
+	b->op[i] = (struct fc_op){.opcode = FUSE_GETATTR, .node = b->file.node, .nargs = 1};
+	b->arg[i].getattr = (struct fuse_getattr_in){0};
+	b->op[i].arg[0] = (struct iovec){&b->arg[i].getattr, sizeof(b->arg[i].getattr)};
+	b->op[i].reply_len = sizeof(struct fuse_attr_out);
+}
+
+static void make_lookup(struct batch *b, unsigned int i)
+{
+	b->op[i] = (struct fc_op){.opcode = FUSE_LOOKUP, .node = FUSE_ROOT_ID, .nargs = 1};
+	b->op[i].arg[0] = (struct iovec){b->name[i], strlen(b->name[i]) + 1};
+	b->op[i].reply_len = sizeof(struct fuse_entry_out);
+}
+
+static void make_read(struct batch *b, unsigned int i)
+{
+	fc_op_read(&b->op[i], &b->arg[i].read, b->file, BLOCK, 0);
+}
+
+static void make_write(struct batch *b, unsigned int i)
+{
+	fc_op_write(&b->op[i], &b->arg[i].write, b->file, BLOCK, 0);
+	b->op[i].data = b->data;
+}
+
+/* All of them behind one kick; returns when each has its reply and the thread sleeps again. */
+static void run(struct batch *b, void (*make)(struct batch *, unsigned int), enum calls calls)
+{
+	struct fc_op *op;
+	int64_t until = test_ms() + 5000;
+
+	if (calls == CALLS_NONE)
+		drv_no_call(b->c->q);
+	else
+		drv_want_call(b->c->q);
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		make(b, i);
+		OK(fc_start_quietly(b->c, &b->op[i]));
+	}
+	drv_kick(b->c->q);
+	while (b->c->in_flight && test_ms() < until) {
+		if (!fc_reap(b->c, &op, 0)) {
+			usleep(100);
+			continue;
+		}
+		OK(op->error);
+	}
+	assert_int_equal(b->c->in_flight, 0);
+}
+
+static void expect(struct batch *b, const char *what, unsigned int want)
+{
+	struct inject_report r;
+	char text[512] = "";
+	size_t n = 0;
+	int64_t until = test_ms() + 2000;
+
+	while (atomic_load(&b->in.shared->count) < want && test_ms() < until)
+		usleep(1000);
+	usleep(SETTLE_US); /* one too many would come now */
+	inject_disarm(&b->in, &r);
+	for (unsigned int i = 0; i < MIN(r.count, INJECT_CALLS) && n < sizeof(text) - 32; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", inject_call_name(r.call[i]));
+	if (r.count != want)
+		fail_msg("%s: %u system calls, not %u:%s", what, r.count, want, text);
+}
+
+static void count_from_here(struct batch *b)
+{
+	inject_arm(&b->in, &(struct inject_plan){.scope = INJECT_QUEUE});
+}
+
+/* Of each kind 16: a system call each, a sleep, and @more to call the guest. */
+static void expect_each(struct batch *b, enum calls calls, unsigned int more)
+{
+	static const struct {
+		const char *name;
+		void (*make)(struct batch *, unsigned int);
+	} kind[] = {{"GETATTR", make_getattr}, {"READ", make_read}, {"WRITE", make_write},
+		{"LOOKUP, known", make_lookup}};
+
+	run(b, make_lookup, CALLS_NONE); /* now they are known, and known ones are expected */
+	run(b, make_lookup, CALLS_NONE);
+	usleep(SETTLE_US);
+	for (unsigned int i = 0; i < ARRAY_LEN(kind); i++) {
+		count_from_here(b);
+		run(b, kind[i].make, calls);
+		expect(b, kind[i].name, DEPTH + 1 + more);
+	}
+}
+
+static void no_calls(void **state)
+{
+	struct batch b;
+
+	begin(&b, *state, 0, NULL);
+	expect_each(&b, CALLS_NONE, 0);
+	end(&b);
+}
+
+static void one_call(void **state)
+{
+	struct batch b;
+
+	begin(&b, *state, 0, NULL);
+	expect_each(&b, CALLS_ONE, 1);
+	end(&b);
+}
+
+static void call_of_each(void **state)
+{
+	struct batch b;
+
+	begin(&b, *state, VU_BIT(VU_F_EVENT_IDX), NULL);
+	expect_each(&b, CALLS_ALL, DEPTH / 4);
+	end(&b);
+}
+
+static void call_of_each_at_once(void **state)
+{
+	struct batch b;
+
+	begin(&b, *state, VU_BIT(VU_F_EVENT_IDX), "--tune=call-batch=1");
+	expect_each(&b, CALLS_ALL, DEPTH);
+	end(&b);
+}
+
+static void new_names(void **state)
+{
+	struct batch b;
+
+	begin(&b, *state, 0, NULL);
+	count_from_here(&b);
+	run(&b, make_lookup, CALLS_NONE);
+	expect(&b, "LOOKUP, new", 2 * DEPTH + 1);
+	end(&b);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST_OWN(no_calls),
+		TEST_OWN(one_call),
+		TEST_OWN(call_of_each),
+		TEST_OWN(call_of_each_at_once),
+		TEST_OWN(new_names),
+	};
+	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_PACKED);
+}
