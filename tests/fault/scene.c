@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "scene.h"
 
-#include "base/idtab.h"
-
-#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,34 +14,6 @@ void scene_mistake(struct scene *s, const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
-}
-
-/* Through the descriptor that the daemon has of it. */
-static int open_segment(struct scene *s)
-{
-	char path[128], target[64];
-	struct dirent *e;
-	struct err err;
-	int r = -ENOENT;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", spawn_server_pid(&s->vm->daemon));
-	d = opendir(path);
-	while (d && r && (e = readdir(d))) {
-		ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
-		autofd int fd = -1;
-
-		if (n <= 0)
-			continue;
-		target[n] = 0;
-		if (strstr(target, "memfd:colofs-state"))
-			fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0)
-			r = segment_view(&s->segment, fd, &err);
-	}
-	if (d)
-		closedir(d);
-	return r;
 }
 
 int scene_start(struct scene *s, struct vm *vm, struct inject *inject)
@@ -62,7 +31,7 @@ int scene_start(struct scene *s, struct vm *vm, struct inject *inject)
 		return -1;
 	}
 	test_pattern(s->data, sizeof(s->data), 1);
-	assert_int_equal(open_segment(s), 0);
+	assert_int_equal(counts_open(&s->segment, vm), 0);
 	return 0;
 }
 
@@ -183,31 +152,4 @@ void scene_strike(struct scene *s)
 	close(s->host);
 	snprintf(path, sizeof(path), "%s/%s", s->vm->daemon.share_path, s->name);
 	spawn_remove_tree(path);
-}
-
-/* Records are given out from the lowest index on: behind the first that was never used none is. */
-static unsigned int records(const struct segment *seg, enum segment_section section)
-{
-	const char *at = segment_at(seg, section);
-	uint32_t size = segment_record_size(seg, section);
-	unsigned int n = 0;
-
-	for (uint64_t i = 1; i < segment_count(seg, section); i++) {
-		const struct idtab_rec *rec = (const void *)(at + i * size);
-		uint64_t state = rec->state;
-
-		if (!state)
-			break;
-		n += (uint32_t)state != 0;
-	}
-	return n;
-}
-
-void scene_count(struct scene *s, struct scene_counts *out)
-{
-	*out = (struct scene_counts){.fds = test_server_fds(s->vm),
-		.inodes = records(&s->segment, SEGMENT_INODES),
-		.handles = records(&s->segment, SEGMENT_HANDLES),
-		.lock_owners = records(&s->segment, SEGMENT_LOCK_OWNERS),
-		.lock_ranges = records(&s->segment, SEGMENT_LOCK_RANGES)};
 }

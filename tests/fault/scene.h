@@ -7,7 +7,7 @@
 #ifndef FAULT_SCENE_H
 #define FAULT_SCENE_H
 
-#include "base/segment.h"
+#include "counts.h"
 #include "inject.h"
 #include "test.h"
 
@@ -15,11 +15,6 @@
 #define SCENE_KNOWN 64
 #define SCENE_CROWD 20
 #define SCENE_OWNER 11 /* of locks */
-
-/* What the daemon holds. */
-struct scene_counts {
-	unsigned int fds, inodes, handles, lock_owners, lock_ranges;
-};
 
 struct scene {
 	struct vm *vm;
@@ -74,7 +69,6 @@ void scene_end(struct scene *s);
 void scene_build(struct scene *s);
 /* The guest gives everything back; the host removes it. */
 void scene_strike(struct scene *s);
-void scene_count(struct scene *s, struct scene_counts *out);
 
 /* The guest was told of a nodeid: it will be forgotten. */
 uint64_t scene_learn(struct scene *s, uint64_t node);

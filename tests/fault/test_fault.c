@@ -118,32 +118,30 @@ static void expect_next(struct scene *s)
 	scene_learn(s, e.nodeid);
 }
 
-static void compare(struct scene *s, const struct scene_counts *was, const struct scene_counts *is)
+static void compare(struct scene *s, const struct counts *was, const struct counts *is)
 {
-	struct scene_counts same = *was;
+	struct counts same = *was;
+	char before[128], after[128];
 
 	if (world.config->crowded && is->fds <= was->fds + CACHED_FDS)
 		same.fds = is->fds;
 	if (!memcmp(&same, is, sizeof(same)))
 		return;
-	scene_mistake(s,
-		"it leaves behind (was, is): descriptors %u %u, inodes %u %u, handles %u %u, lock owners %u "
-		"%u, "
-		"ranges %u %u",
-		was->fds, is->fds, was->inodes, is->inodes, was->handles, is->handles, was->lock_owners,
-		is->lock_owners, was->lock_ranges, is->lock_ranges);
+	counts_print(was, before, sizeof(before));
+	counts_print(is, after, sizeof(after));
+	scene_mistake(s, "it leaves behind: %s; was: %s", after, before);
 }
 
 /* One request under one fault at call @n. False: it made less calls. */
 static bool try_one(struct scene *s, const struct kind *k, const struct fault *f, unsigned int n)
 {
-	struct scene_counts before, after;
+	struct counts before, after;
 	struct inject_plan plan = f->plan;
 	struct inject_report report;
 	ssize_t r;
 
 	plan.nth = n;
-	scene_count(s, &before);
+	counts_take(s->vm, &s->segment, &before);
 	scene_build(s);
 	if (k->prepare)
 		k->prepare(s);
@@ -162,24 +160,16 @@ static bool try_one(struct scene *s, const struct kind *k, const struct fault *f
 	if (!world.usable)
 		return false;
 	scene_strike(s);
-	scene_count(s, &after);
+	counts_take(s->vm, &s->segment, &after);
 	if (n) /* the first time makes what stays */
 		compare(s, &before, &after);
 	return n <= report.count;
 }
 
-/* The runtime of a sanitizer ends the process if it gets no memory. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED false
-#endif
-
 static bool is_wanted(const struct fault *f)
 {
-	if (SANITIZED && f->plan.scope == INJECT_MEMORY)
+	/* The runtime of a sanitizer ends the process if it gets no memory. */
+	if (TEST_SANITIZED && f->plan.scope == INJECT_MEMORY)
 		return false;
 	if (only.fault)
 		return !strcmp(only.fault, f->name);
