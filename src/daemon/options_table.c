@@ -311,11 +311,10 @@ const struct option_row option_rows[] = {
 		.group = OPTION_DAX,
 		AT(dax.max_mappings),
 		.max = 1 << 20,
-		.def = "4",
-		.help = "Use no more of the window than N mappings of 2 MiB fill; 0: all of it. QEMU 11 "
-			"cannot "
-			"continue a paused guest's device that has more than 8 pieces of memory, of which "
-			"the guest's own are two or three."},
+		.def = "5",
+		.help = "Use no more of the window than N mappings fill, one for each 2 MiB; 0: all of it. "
+			"QEMU 11 cannot continue a paused guest's device that has more than 8 pieces of "
+			"memory, of which the guest's own are two or three."},
 	[OPT_DAX_TRUST_PEERS] = {.name = "dax-trust-peers",
 		.kind = OPTION_FLAG,
 		.group = OPTION_DAX,

@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -42,78 +41,6 @@ static const _Atomic bool *cancelled_of(const struct op_ctx *c)
 	return c ? &c->cancelled : NULL;
 }
 
-/* index held. */
-static struct dax_file *find_file(struct dax *d, struct nodeid node)
-{
-	for (uint32_t i = 0; i < d->nfiles; i++)
-		if (d->files[i].fd >= 0 && d->files[i].node == node.v)
-			return &d->files[i];
-	return NULL;
-}
-
-/* What is known of a file, for those who do not hold the lock. False: nothing of it is mapped. */
-static bool peek_file(struct dax *d, struct nodeid node, struct dax_file *out)
-{
-	const struct dax_file *f;
-
-	autolock(&d->index);
-	f = find_file(d, node);
-	if (f)
-		*out = *f;
-	return f;
-}
-
-/* lock and index held. An entry that is free; there is one for each range, and one more. */
-static struct dax_file *free_entry(struct dax *d)
-{
-	for (uint32_t i = 0; i < d->nfiles; i++)
-		if (d->files[i].fd < 0)
-			return &d->files[i];
-	return d->nfiles <= d->nranges ? &d->files[d->nfiles++] : NULL;
-}
-
-/* lock held. The file's entry, made if it has none. -errno. */
-static int take_file(struct dax *d, struct nodeid node, int fd, struct dax_file **out)
-{
-	struct dax_file f = {.node = node.v};
-	struct stat st;
-
-	*out = find_file(d, node);
-	if (*out)
-		return 0;
-	if (fstat(fd, &st))
-		return -errno;
-	f.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (f.fd < 0)
-		return -errno;
-	f.size = (uint64_t)st.st_size;
-	f.claim = claim_of(st.st_dev, st.st_ino);
-	autolock(&d->index);
-	*out = free_entry(d);
-	if (!*out) {
-		close(f.fd);
-		return -ENFILE;
-	}
-	f.claimed = claim_take(d->cfg.claims, f.claim);
-	if (!f.claimed)
-		log_limited("dax: a file is mapped by another guest too, this one gets copies of its pages; "
-			    "--dax-trust-peers lets guests share them");
-	**out = f;
-	return 0;
-}
-
-/* lock held. */
-static void drop_file(struct dax *d, struct dax_file *f)
-{
-	if (f->ranges)
-		return;
-	if (f->claimed)
-		claim_give(d->cfg.claims, f->claim);
-	autolock(&d->index);
-	close(f->fd);
-	*f = (struct dax_file){.fd = -1};
-}
-
 static uint64_t window_off(const struct dax *d, const struct dax_range *r)
 {
 	return (uint64_t)(r - d->ranges) * DAX_RANGE;
@@ -134,8 +61,8 @@ static int vmm_unmap(struct dax *d, uint64_t file_off, uint64_t at, uint32_t len
 }
 
 /* From @from on the range shows a copy, of which @avail bytes of the range are the file's. */
-static int add_copy(struct dax *d, struct dax_range *r, const struct dax_file *f, uint32_t from,
-	uint32_t avail, struct op_ctx *c)
+static int add_copy(struct dax *d, struct dax_range *r, struct dax_file *f, uint32_t from, uint32_t avail,
+	struct op_ctx *c)
 {
 	uint64_t at = window_off(d, r) + from;
 	int e = avail > from ? copy_refresh(&d->copy, at, avail - from, f->fd, r->file_off + from) : 0;
@@ -146,23 +73,24 @@ static int add_copy(struct dax *d, struct dax_range *r, const struct dax_file *f
 		copy_drop(&d->copy, at, DAX_RANGE - from);
 		return e;
 	}
+	file_copied(d, f);
 	r->copy = from;
 	r->known = avail;
 	return 0;
 }
 
-/* lock held. Whether a range may take two of the front-end's mappings. */
+/* lock held. Whether a range may take two of the front-end's mappings: each of the others may take one. */
 static bool has_room_for_two(const struct dax *d)
 {
-	uint32_t n = 0;
+	uint32_t n = d->nranges + 1;
 
 	for (uint32_t i = 0; i < d->nranges && d->cfg.max_mappings; i++)
-		n += (d->ranges[i].direct != 0) + (d->ranges[i].node && d->ranges[i].copy < DAX_RANGE);
-	return !d->cfg.max_mappings || n + 2 <= d->cfg.max_mappings;
+		n += d->ranges[i].direct && d->ranges[i].copy < DAX_RANGE;
+	return !d->cfg.max_mappings || n <= d->cfg.max_mappings;
 }
 
 /* Fills a range that is empty in the window; its node and offset are set. On error it stays so. */
-static int fill(struct dax *d, struct dax_range *r, const struct dax_file *f, struct op_ctx *c)
+static int fill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c)
 {
 	struct stat st;
 	uint32_t avail, direct;
@@ -198,7 +126,7 @@ static int empty(struct dax *d, struct dax_range *r, const struct dax_file *f, s
 		e = vmm_unmap(d, at + r->copy, at + r->copy, DAX_RANGE - r->copy, c);
 		if (e)
 			return e;
-		if (r->known > r->copy)
+		if (r->known > r->copy && !f->read_only)
 			e = copy_sync(
 				&d->copy, at + r->copy, r->known - r->copy, f->fd, r->file_off + r->copy);
 		if (e)
@@ -214,7 +142,7 @@ static int empty(struct dax *d, struct dax_range *r, const struct dax_file *f, s
 
 static struct dax_file *file_of(struct dax *d, const struct dax_range *r)
 {
-	return find_file(d, (struct nodeid){r->node});
+	return file_find(d, (struct nodeid){r->node});
 }
 
 static int release(struct dax *d, struct dax_range *r, struct op_ctx *c)
@@ -228,7 +156,7 @@ static int release(struct dax *d, struct dax_range *r, struct op_ctx *c)
 	if (!f)
 		return 0;
 	f->ranges--;
-	drop_file(d, f);
+	file_drop(d, f);
 	return 0;
 }
 
@@ -239,14 +167,14 @@ static int sync_range(
 	uint64_t from = MAX(off, r->file_off + r->copy);
 	uint64_t to = MIN(len > UINT64_MAX - off ? UINT64_MAX : off + len, r->file_off + r->known);
 
-	if (r->copy == DAX_RANGE || from >= to)
+	if (r->copy == DAX_RANGE || from >= to || f->read_only)
 		return 0;
 	return copy_sync(&d->copy, window_off(d, r) + (from - r->file_off), to - from, f->fd, from);
 }
 
 /* lock held. The file got other contents in [off, off + len), or grew: copies follow. */
-static int follow(struct dax *d, struct dax_range *r, const struct dax_file *f,
-	const struct op_change *change, struct op_ctx *c)
+static int follow(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
 {
 	uint32_t avail = extent(f->size, r->file_off);
 	uint64_t from = MAX(change->off, r->file_off + r->copy);
@@ -266,7 +194,7 @@ static int follow(struct dax *d, struct dax_range *r, const struct dax_file *f,
 }
 
 /* lock held. Empties the range and fills it anew. */
-static int refill(struct dax *d, struct dax_range *r, const struct dax_file *f, struct op_ctx *c)
+static int refill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c)
 {
 	int e = empty(d, r, f, c);
 
@@ -274,27 +202,27 @@ static int refill(struct dax *d, struct dax_range *r, const struct dax_file *f, 
 }
 
 /* What is done with one range of a file. */
-typedef int range_op(struct dax *d, struct dax_range *r, const struct dax_file *f,
-	const struct op_change *change, struct op_ctx *c);
+typedef int range_op(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c);
 
-static int range_sync(struct dax *d, struct dax_range *r, const struct dax_file *f,
-	const struct op_change *change, struct op_ctx *c)
+static int range_sync(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
 {
 	(void)c;
 	return sync_range(d, r, f, change->off, change->len);
 }
 
 /* A range that neither the cut nor the file's old end concerns stays. */
-static int range_empty(struct dax *d, struct dax_range *r, const struct dax_file *f,
-	const struct op_change *change, struct op_ctx *c)
+static int range_empty(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
 {
 	if (r->direct == DAX_RANGE && r->file_off + DAX_RANGE <= change->off)
 		return 0;
 	return empty(d, r, f, c);
 }
 
-static int range_fill(struct dax *d, struct dax_range *r, const struct dax_file *f,
-	const struct op_change *change, struct op_ctx *c)
+static int range_fill(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
 {
 	(void)change;
 	if (r->direct > extent(f->size, r->file_off)) /* cut behind our back */
@@ -302,7 +230,7 @@ static int range_fill(struct dax *d, struct dax_range *r, const struct dax_file 
 	return r->direct || r->copy < DAX_RANGE ? 0 : fill(d, r, f, c);
 }
 
-static int range_follow(struct dax *d, struct dax_range *r, const struct dax_file *f,
+static int range_follow(struct dax *d, struct dax_range *r, struct dax_file *f,
 	const struct op_change *change, struct op_ctx *c)
 {
 	if (r->direct > extent(f->size, r->file_off))
@@ -330,16 +258,6 @@ static int each_range(
 	return first;
 }
 
-/* lock held. */
-static void look_at_size(struct dax *d, struct dax_file *f)
-{
-	struct stat st;
-
-	autolock(&d->index);
-	if (!fstat(f->fd, &st))
-		f->size = (uint64_t)st.st_size;
-}
-
 /* The front-end's reasons are nobody's business. */
 static int guest_error(int e)
 {
@@ -363,12 +281,12 @@ static int change_begin(void *arg, struct op_ctx *c, const struct op_change *cha
 
 	if (change->cuts && is_foreign(d, change->fd))
 		return -ETXTBSY;
-	if (!peek_file(d, change->node, &f))
+	if (!file_peek(d, change->node, &f))
 		return 0;
 	e = pass_begin(d, c);
 	if (e)
 		return e;
-	file = find_file(d, change->node);
+	file = file_find(d, change->node);
 	if (file)
 		e = each_range(d, file, change, c, change->cuts ? range_empty : range_sync);
 	if (!e && change->cuts)
@@ -384,15 +302,15 @@ static int change_end(void *arg, struct op_ctx *c, const struct op_change *chang
 	struct dax_file f, *file;
 	int e = 0;
 
-	if (!held && !peek_file(d, change->node, &f))
+	if (!held && !file_peek(d, change->node, &f))
 		return 0;
 	if (!held)
 		e = pass_begin(d, c);
 	if (e)
 		return e;
-	file = find_file(d, change->node);
+	file = file_find(d, change->node);
 	if (file) {
-		look_at_size(d, file);
+		file_look(d, file);
 		e = each_range(d, file, change, c, change->cuts ? range_fill : range_follow);
 	}
 	if (e)
@@ -405,25 +323,26 @@ static int sync_file(void *arg, struct op_ctx *c, struct nodeid node)
 	const struct op_change all = {.node = node, .len = UINT64_MAX};
 	struct dax *d = arg;
 	struct dax_file f, *file;
-	int e = peek_file(d, node, &f) ? pass_begin(d, c) : 1;
+	int e = file_peek(d, node, &f) ? pass_begin(d, c) : 1;
 
 	if (e)
 		return e > 0 ? 0 : e;
-	file = find_file(d, node);
+	file = file_find(d, node);
 	if (file)
 		e = each_range(d, file, &all, c, range_sync);
 	return pass_end(d, c) ? -ECANCELED : e;
 }
 
-static int seen(void *arg, struct op_ctx *c, struct nodeid node, uint64_t size)
+/* Copies of what others may have changed meanwhile are compared with the file. */
+static int seen(void *arg, struct op_ctx *c, struct nodeid node, const struct statx *st)
 {
-	const struct op_change none = {.node = node};
+	const struct op_change all = {.node = node, .len = UINT64_MAX};
 	struct dax *d = arg;
 	struct dax_file f;
 
-	if (!peek_file(d, node, &f) || f.size == size)
+	if (!file_peek(d, node, &f) || !file_differs(&f, st))
 		return 0;
-	return change_end(d, c, &none, 0);
+	return change_end(d, c, &all, 0);
 }
 
 static bool is_valid(const struct dax *d, const struct op_mapping *m)
@@ -469,7 +388,7 @@ static int map_all(struct dax *d, struct dax_file *f, const struct op_mapping *m
 	for (uint64_t done = 0; done < m->len && !e; done += DAX_RANGE)
 		e = map_range(d, r++, f, m->file_off + done, m, c);
 	f->ranges--;
-	drop_file(d, f);
+	file_drop(d, f);
 	return e;
 }
 
@@ -486,7 +405,7 @@ static int map(void *arg, struct op_ctx *c, struct nodeid node, const struct op_
 	e = pass_begin(d, c);
 	if (e)
 		return e;
-	e = take_file(d, node, fd, &f);
+	e = file_take(d, node, fd, &f);
 	if (!e && f)
 		e = map_all(d, f, m, c);
 	return pass_end(d, c) ? -ECANCELED : guest_error(e);
@@ -525,7 +444,7 @@ static void forget_range(struct dax *d, struct dax_range *r)
 	if (!f)
 		return;
 	f->ranges--;
-	drop_file(d, f);
+	file_drop(d, f);
 }
 
 /* A front-end that does not answer once is not asked for the rest. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How the parts of the window fit together: dax.c has the records and what is done with them; copy.c the
- * pages that stand in for a file's own where these cannot be mapped; claim.c says which daemon maps a file.
+ * How the parts of the window fit together: dax.c has the records and what is done with them; file.c the
+ * files that they are of; copy.c the pages that stand in for a file's own where these cannot be mapped;
+ * claim.c says which daemon maps a file.
  */
 #ifndef DAX_INTERNAL_H
 #define DAX_INTERNAL_H
@@ -29,11 +30,14 @@ struct dax_range {
 /* A file of which something is mapped. Process-local. */
 struct dax_file {
 	uint64_t node;
-	int fd; /* to read and write; -1: this entry is free */
+	int fd; /* -1: this entry is free */
 	uint32_t ranges;
-	uint64_t size; /* when its ranges last followed it */
-	bool claimed;  /* else only copies of it are shown */
+	uint64_t size;	  /* when its ranges last followed it */
+	int64_t mtime_ns; /* likewise; 0: it may have changed since without another time */
 	uint64_t claim;
+	bool claimed;	/* else only copies of it are shown */
+	bool read_only; /* @fd is: what the guest stores in copies of it is nobody's */
+	bool copied;	/* copies of it may be among its ranges */
 };
 
 /* copy.c: a memfd as long as the window, and what it held when it last agreed with the file. */
@@ -56,6 +60,22 @@ struct dax {
 	struct dax_file *files; /* @nranges + 1 entries, the first @nfiles may be used */
 	uint32_t nfiles;
 };
+
+/* file.c: lock held, and index where it is said. The entry, or NULL. */
+struct dax_file *file_find(struct dax *d, struct nodeid node); /* the index is enough */
+/* What file_differs() wants to know, for those who do not hold the lock. False: nothing of it is mapped. */
+bool file_peek(struct dax *d, struct nodeid node, struct dax_file *out);
+/* The file's entry, made with a descriptor like @fd if it has none, and given one to write with if it had
+ * none such. 0 or -errno. */
+int file_take(struct dax *d, struct nodeid node, int fd, struct dax_file **out);
+/* The entry goes if no range is of it. */
+void file_drop(struct dax *d, struct dax_file *f);
+/* Copies of it are among its ranges from now on. */
+void file_copied(struct dax *d, struct dax_file *f);
+/* Notes its size and time. */
+void file_look(struct dax *d, struct dax_file *f);
+/* Whether its ranges have something to follow. */
+bool file_differs(const struct dax_file *f, const struct statx *st);
 
 int copy_setup(struct dax_copy *c, uint64_t len, struct err *err);
 void copy_free(struct dax_copy *c);

@@ -23,7 +23,7 @@ int fs_window_seen(struct fs *fs, struct op_ctx *c, const struct op_entry *e)
 {
 	const struct op_window *w = fs->cfg.window;
 
-	return w && fs->features.dax ? w->seen(w->arg, c, e->node, e->st.stx_size) : 0;
+	return w && fs->features.dax ? w->seen(w->arg, c, e->node, &e->st) : 0;
 }
 
 int fs_window_sync(struct fs *fs, struct op_ctx *c, struct nodeid node)
@@ -63,8 +63,20 @@ static int prepare_writing(struct fs *fs, struct op_ctx *c, struct nodeid node, 
 	return r ? r : (int)effect_end(fs, &e, drop_privileges(fs, c, fd));
 }
 
-/* To read and write in any case: front-ends take no other descriptors, and the guest may write by what they
- * map. */
+/*
+ * To read and write where that is possible: front-ends map no other descriptors, and the guest may write by
+ * what they map. What nobody may write now (the mode, an attribute, a program that runs) can be read all the
+ * same.
+ */
+static int open_mapped(struct fs *fs, struct op_ctx *c, int path_fd, bool write)
+{
+	int fd = fs_reopen(fs, c, path_fd, S_IFREG, O_RDWR);
+
+	if (write || (fd != -EACCES && fd != -EPERM && fd != -EROFS && fd != -ETXTBSY))
+		return fd;
+	return fs_reopen(fs, c, path_fd, S_IFREG, O_RDONLY);
+}
+
 int fs_op_setupmapping(struct fs *fs, struct op_ctx *c, struct nodeid node, const struct op_mapping *m)
 {
 	const struct op_window *w = fs->cfg.window;
@@ -80,7 +92,7 @@ int fs_op_setupmapping(struct fs *fs, struct op_ctx *c, struct nodeid node, cons
 	r = cred_daemon(fs);
 	if (r)
 		return r;
-	autofd int fd = fs_reopen(fs, c, u.fd, S_IFREG, O_RDWR);
+	autofd int fd = open_mapped(fs, c, u.fd, m->write);
 	if (fd < 0)
 		return fd;
 	if (m->write)

@@ -181,8 +181,8 @@ struct op_window {
 	void *arg;
 	/* Whether the guest shall map this inode (FUSE_ATTR_DAX); ids and number are the host's. */
 	bool (*marks)(void *arg, const struct statx *st);
-	/* @fd: the file opened to read and write; stays the caller's. A range that is mapped already is made
-	 * free. */
+	/* @fd: the file, to read and write, or only to read: then the guest sees copies, and what it stores
+	 * there goes nowhere. Stays the caller's. A range that is mapped already is made free. */
 	int (*map)(void *arg, struct op_ctx *c, struct nodeid node, const struct op_mapping *m, int fd);
 	int (*unmap)(void *arg, struct op_ctx *c, uint64_t window_off, uint64_t len);
 	/* Around a change. 0, 1 (the window waits for change_end(), which gets it as @held), or -errno: then
@@ -191,8 +191,8 @@ struct op_window {
 	int (*change_end)(void *arg, struct op_ctx *c, const struct op_change *change, int held);
 	/* What the guest stored shall be in the host's file. */
 	int (*sync)(void *arg, struct op_ctx *c, struct nodeid node);
-	/* The guest is about to learn that the file has @size bytes. */
-	int (*seen)(void *arg, struct op_ctx *c, struct nodeid node, uint64_t size);
+	/* The guest is about to learn the file's size and times. */
+	int (*seen)(void *arg, struct op_ctx *c, struct nodeid node, const struct statx *st);
 	/* The session ends: nothing is mapped any more. No other call runs meanwhile. */
 	void (*reset)(void *arg);
 };

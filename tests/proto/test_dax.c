@@ -3,7 +3,10 @@
 #include "test.h"
 
 #include <linux/falloc.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define RANGE  (2u << 20)
 #define PAGE   4096u
@@ -324,6 +327,132 @@ static void uneven_end(void **state)
 	assert_int_equal(vm->window.base[AT(1)], 0);
 }
 
+/* A copy of a program of the host's, which runs. */
+static pid_t run_program(struct vm *vm, const char *name, size_t *size)
+{
+	char path[sizeof(vm->daemon.share_path) + 16];
+	int from = open("/bin/sleep", O_RDONLY | O_CLOEXEC);
+	int running[2];
+	struct stat st;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/%s", vm->daemon.share_path, name);
+	assert_int_equal(fstat(from, &st), 0);
+	*size = MIN((size_t)st.st_size, sizeof(data));
+	LEN(pread(from, data, *size, 0), *size);
+	close(from);
+	host_write_file(vm->daemon.share, name, data, *size);
+	OK(fchmodat(vm->daemon.share, name, 0755, 0));
+	OK(pipe2(running, O_CLOEXEC));
+	pid = fork();
+	if (!pid) {
+		execl(path, path, "1000", NULL);
+		_exit(1);
+	}
+	close(running[1]);
+	LEN(read(running[0], path, 1), 0); /* closed by exec */
+	close(running[0]);
+	assert_int_equal(openat(vm->daemon.share, name, O_RDWR), -1);
+	assert_int_equal(errno, ETXTBSY);
+	return pid;
+}
+
+/* What nobody may write is seen as a copy; once it can be written, what is stored there is the file's. */
+static void running_program(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_entry_out e;
+	uint64_t node;
+	size_t size;
+	pid_t pid;
+
+	boot(vm, args_all);
+	pid = run_program(vm, "program", &size);
+	node = look_up(vm, "program", &e);
+	OK(map(vm, node, 0, 0, READ));
+	SEES(vm, 0, data, MIN(size, RANGE));
+	ERR(map(vm, node, 0, 1, WRITE), ETXTBSY);
+	memcpy(vm->window.base + 100, "lost", 4); /* no guest does it */
+	OK(unmap(vm, 0));
+	host_expect_file(vm->daemon.share, "program", data, size);
+	OK(map(vm, node, 0, 0, READ));
+	SEES(vm, 0, data, MIN(size, RANGE));
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	OK(map(vm, node, 0, 0, WRITE));
+	memcpy(vm->window.base + 100, "kept", 4);
+	OK(fc_fsync(&vm->client[1], open_rw(vm, node), false));
+	memcpy(data + 100, "kept", 4);
+	host_expect_file(vm->daemon.share, "program", data, size);
+}
+
+/* What the host changes in place is seen in a copy when the guest asks for the file's attributes. */
+static void copies_follow(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_attr_out attr;
+	uint64_t node;
+	int fd;
+
+	boot(vm, args_all);
+	node = file(vm, "f", 5000);
+	OK(map(vm, node, 0, 0, WRITE));
+	memcpy(vm->window.base + 4800, "guest", 5);
+	fd = openat(vm->daemon.share, "f", O_RDWR);
+	for (unsigned int i = 0; i < 20; i++) {
+		LEN(pwrite(fd, &i, sizeof(i), 4900), sizeof(i));
+		OK(fc_getattr(&vm->client[1], node, 0, &attr));
+		SEES(vm, 4900, &i, sizeof(i));
+		SEES(vm, 4800, "guest", 5);
+	}
+	close(fd);
+}
+
+static int host_cut(int dir, const char *name, off_t size)
+{
+	autofd int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+
+	return ftruncate(fd, size);
+}
+
+/* The host cuts what is mapped: gone from the window as soon as the guest asks, which then sees zeros. */
+static void cut_by_host(void **state)
+{
+	static const uint8_t zeros[PAGE];
+	struct vm *vm = *state;
+	struct fuse_attr_out attr;
+	uint64_t node;
+
+	boot(vm, args);
+	node = file(vm, "f", RANGE);
+	OK(map(vm, node, 0, 0, READ));
+	OK(host_cut(vm->daemon.share, "f", 5000));
+	OK(fc_getattr(&vm->client[1], node, 0, &attr));
+	assert_int_equal(attr.attr.size, 5000);
+	SEES(vm, 0, data, 5000);
+	SEES(vm, 2 * PAGE, zeros, PAGE);
+}
+
+/* As many of the front-end's mappings as it stands, and no more, whatever files there are. */
+static void mappings_are_limited(void **state)
+{
+	static const char *const five[] = {"--dax-window=64M", "--dax-max-mappings=5", "--dax=always", NULL};
+	struct vm *vm = *state;
+	char name[16];
+
+	boot(vm, five);
+	for (unsigned int i = 0; i < 12; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		host_write_file(vm->daemon.share, name, data + i, 9000 + i * 500);
+		struct fuse_entry_out e;
+		OK(map(vm, look_up(vm, name, &e), 0, i % 4, READ));
+		SEES(vm, AT(i % 4), data + i, 9000 + i * 500);
+		assert_true(window_pieces(&vm->window) <= 5);
+	}
+	assert_int_equal(window_pieces(&vm->window), 5);
+	assert_int_equal(vm->window.refused, 0);
+}
+
 static void nonsense(void **state)
 {
 	struct vm *vm = *state;
@@ -538,6 +667,10 @@ int main(void)
 		TEST_OWN(cuts),
 		TEST_OWN(emptied),
 		TEST_OWN(uneven_end),
+		TEST_OWN(running_program),
+		TEST_OWN(copies_follow),
+		TEST_OWN(cut_by_host),
+		TEST_OWN(mappings_are_limited),
 		TEST_OWN(nonsense),
 		TEST_OWN(many_files),
 		TEST_OWN(refusals),
