@@ -286,7 +286,10 @@ HANDLER(handle_set_vring_addr)
 	return told(d, q, err);
 }
 
-/* Something that can be waited on and written to without waiting: an eventfd, a pipe, a socket. */
+/*
+ * Something that can be waited on and written to without waiting: an eventfd, a pipe. No socket: it could be
+ * the front-end's end of this very connection, which we would keep from ending.
+ */
 static int check_event_fd(int fd, struct err *err)
 {
 	struct stat st;
@@ -294,7 +297,7 @@ static int check_event_fd(int fd, struct err *err)
 
 	if (flags < 0 || fstat(fd, &st))
 		return err_sys(err, errno, "looking at a descriptor");
-	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || S_ISSOCK(st.st_mode))
 		return err_set(err, EINVAL, "a descriptor that nothing can wait on");
 	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return err_sys(err, errno, "making a descriptor non-blocking");

@@ -1,184 +1,325 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Front-ends that break the protocol: it costs them their connection at most, and the next one is served. */
-#include "test.h"
+/*
+ * Front-ends that break the protocol, each a case with a name: it costs them their connection at most, or
+ * they are told no if they asked. The daemon goes on, keeps no descriptor of theirs, and serves the next one.
+ */
+#include "hostile.h"
 
+#include <assert.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#define U64(v)      \
-	{           \
-		(v) \
-	}
-#define STATE(i, n)                       \
-	{                                 \
-		(uint64_t)(n) << 32 | (i) \
-	}
-#define ADDR(i, d, u, a)              \
-	{                             \
-		(i), (d), (u), (a), 0 \
-	}
+#define CASES_MAX 400
 
-struct bad_message {
-	const char *what;
-	uint32_t request;
-	uint32_t flags; /* 0: VU_VERSION */
-	uint32_t size;
-	unsigned int fds; /* eventfds that come with it */
-	bool late;	  /* comes when the device runs; else as the first message after negotiation */
-	uint64_t payload[12];
-};
+struct vm hostile;
+static unsigned int usual_fds;
 
-static const struct bad_message bad[] = {
-	{"unknown request", 200},
-	{"request 0", 0},
-	{"request of all ones", 0xffffffff},
-	{"version 0", VU_GET_FEATURES, 8},
-	{"version 2", VU_GET_FEATURES, 2},
-	{"a reply", VU_GET_FEATURES, VU_VERSION | VU_REPLY, 8},
-	{"size of all ones", VU_SET_FEATURES, 0, 0xffffffff},
-	{"size of a megabyte", VU_SET_FEATURES, 0, 1 << 20},
-	{"descriptors where none belong", VU_GET_FEATURES, 0, 0, 8},
-	{"features that nobody offered", VU_SET_FEATURES, 0, 8, 0, false, U64(~0ull)},
-	{"features of 4 bytes", VU_SET_FEATURES, 0, 4},
-	{"protocol features that nobody offered", VU_SET_PROTOCOL_FEATURES, 0, 8, 0, false, U64(~0ull)},
-	{"ring number of 4 bytes", VU_SET_VRING_NUM, 0, 4},
-	{"ring that does not exist", VU_SET_VRING_NUM, 0, 8, 0, false, STATE(99, 128)},
-	{"ring of no descriptors", VU_SET_VRING_NUM, 0, 8, 0, false, STATE(1, 0)},
-	{"ring too large", VU_SET_VRING_NUM, 0, 8, 0, false, STATE(1, 65536)},
-	{"base of a ring that does not exist", VU_GET_VRING_BASE, 0, 8, 0, false, STATE(0x10001, 0)},
-	{"kick for a ring that does not exist", VU_SET_VRING_KICK, 0, 8, 1, false, U64(77)},
-	{"kick without the descriptor that it says", VU_SET_VRING_KICK, 0, 8, 0, false, U64(1)},
-	{"kick with two", VU_SET_VRING_KICK, 0, 8, 2, false, U64(1)},
-	{"enable 5", VU_SET_VRING_ENABLE, 0, 8, 0, false, STATE(1, 5)},
-	{"nine regions", VU_SET_MEM_TABLE, 0, 8, 8, false, U64(9)},
-	{"a region without descriptor", VU_SET_MEM_TABLE, 0, 40, 0, false, {1, 0, 4096, 0x10000, 0}},
-	{"a region whose descriptor has no memory", VU_SET_MEM_TABLE, 0, 40, 1, false,
-		{1, 0, 4096, 0x10000, 0}},
-	{"a table without its regions", VU_SET_MEM_TABLE, 0, 8, 1, false, U64(1)},
-	{"an empty region", VU_SET_MEM_TABLE, 0, 40, 1, false, {1, 0, 0, 0x10000, 0}},
-	{"a region more without descriptor", VU_ADD_MEM_REG, 0, 40, 0, false, {0, 0, 4096, 0x10000, 0}},
-	{"a log without descriptor", VU_SET_LOG_BASE, 0, 16, 0, false, {4096, 0}},
-	{"a log of nothing", VU_SET_LOG_BASE, 0, 16, 1, false, {0, 0}},
-	{"a log that wraps", VU_SET_LOG_BASE, 0, 16, 1, false, {~0ull, ~0ull}},
-	{"configuration of another size", VU_GET_CONFIG, 0, 16, 0, false, {(uint64_t)200 << 32, 0}},
-	{"configuration without its head", VU_GET_CONFIG, 0, 4},
-	{"a back-end channel without descriptor", VU_SET_BACKEND_REQ_FD},
-	{"rings where no memory is", VU_SET_VRING_ADDR, 0, 40, 0, true, ADDR(1, 16, 16, 16)},
-	{"rings at the end of everything", VU_SET_VRING_ADDR, 0, 40, 0, true,
-		ADDR(1, ~15ull, ~15ull, ~15ull)},
-	{"no memory under running rings", VU_SET_MEM_TABLE, 0, 8, 0, true, U64(0)},
-	{"another ring size while running", VU_SET_VRING_NUM, 0, 8, 0, true, STATE(1, 2)},
-	{"other features while running", VU_SET_FEATURES, 0, 8, 0, true, U64(VU_BIT(VU_F_VERSION_1))},
-};
-
-static int send_bad(struct vm *vm, const struct bad_message *b)
+static int memory(off_t size, bool sealed)
 {
-	struct vu_header h = {b->request, b->flags ? b->flags : VU_VERSION, b->size};
-	uint32_t len = MIN(b->size, (uint32_t)sizeof(b->payload));
-	int fds[8];
-	int r;
+	int fd = memfd_create("hostile", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	/* A size that promises more than comes: the rest never does. */
-	for (unsigned int i = 0; i < b->fds; i++)
-		fds[i] = eventfd(0, EFD_CLOEXEC);
-	if (len == b->size) {
-		r = fe_send(&vm->fe, &h, b->payload, fds, b->fds);
-	} else {
-		r = fe_send(&vm->fe, &h, NULL, fds, b->fds);
+	assert_int_equal(ftruncate(fd, size), 0);
+	if (sealed)
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	return fd;
+}
+
+static int file(int flags)
+{
+	int fd = openat(hostile.daemon.share, "../file", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	close(fd);
+	return openat(hostile.daemon.share, "../file", flags | O_CLOEXEC);
+}
+
+/* One end of a pair; the other goes, unless the pair is to be full. */
+static int half(int pair[2], unsigned int keep, bool full)
+{
+	static int other = -1;
+	char junk[4096] = "";
+
+	if (other >= 0)
+		close(other);
+	other = -1;
+	while (full && write(pair[keep], junk, sizeof(junk)) > 0)
+		;
+	if (full)
+		other = pair[!keep];
+	else
+		close(pair[!keep]);
+	return pair[keep];
+}
+
+static int open_pipe(unsigned int keep, bool full)
+{
+	int pair[2];
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+	return half(pair, keep, full);
+}
+
+static int open_socket(void)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	return half(pair, 0, false);
+}
+
+int hostile_open(enum hostile_fd kind)
+{
+	switch (kind) {
+	case FD_NONE:
+		break;
+	case FD_EVENT:
+		return eventfd(0, EFD_CLOEXEC);
+	case FD_DIR:
+		return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	case FD_FILE:
+		return file(O_RDWR);
+	case FD_FILE_READ:
+		return file(O_RDONLY);
+	case FD_PATH:
+		return file(O_PATH);
+	case FD_EMPTY:
+		return memory(0, false);
+	case FD_MEM:
+		return memory(1 << 20, false);
+	case FD_SEALED:
+		return memory(1 << 20, true);
+	case FD_VAST:
+		return memory(1l << 62, false);
+	case FD_PIPE_IN:
+		return open_pipe(0, false);
+	case FD_PIPE_OUT:
+		return open_pipe(1, false);
+	case FD_PIPE_FULL:
+		return open_pipe(1, true);
+	case FD_SOCKET:
+		return open_socket();
+	case FD_SELF:
+		return fcntl(hostile.fe.sock, F_DUPFD_CLOEXEC, 0);
+	case FD_EPOLL:
+		return epoll_create1(EPOLL_CLOEXEC);
+	case FD_NULL:
+		return open("/dev/null", O_RDWR | O_CLOEXEC);
+	case FD_ZERO:
+		return open("/dev/zero", O_RDWR | O_CLOEXEC);
+	case FD_FULL:
+		return open("/dev/full", O_RDWR | O_CLOEXEC);
 	}
-	for (unsigned int i = 0; i < b->fds; i++)
-		close(fds[i]);
+	return -1;
+}
+
+static uint64_t resolve(uint64_t v)
+{
+	const struct drv_queue *q = &hostile.queue[1];
+	uint64_t off = v & ~AT_MASK;
+
+	switch (v & AT_MASK) {
+	case AT_DESC:
+		return (uintptr_t)q->desc + off;
+	case AT_AVAIL:
+		return (uintptr_t)q->avail + off;
+	case AT_USED:
+		return (uintptr_t)q->used + off;
+	case AT_LOW:
+		return (uintptr_t)hostile.gm.region[0].host + off;
+	default:
+		return v;
+	}
+}
+
+/* What a size promises that is not there never comes. */
+int hostile_send(const struct hostile_message *m, bool ask)
+{
+	struct vu_header h = {m->request, m->flags ? m->flags : VU_VERSION, m->size};
+	unsigned int fds = m->fd ? MAX(m->fds, 1u) : 0;
+	uint64_t payload[ARRAY_LEN(m->payload)];
+	int fd[16] = {0}, r;
+
+	h.flags |= ask ? VU_NEED_REPLY : 0;
+	for (unsigned int i = 0; i < ARRAY_LEN(payload); i++)
+		payload[i] = resolve(m->payload[i]);
+	for (unsigned int i = 0; i < fds; i++)
+		fd[i] = hostile_open(m->fd);
+	r = fe_send(&hostile.fe, &h, m->size <= sizeof(payload) ? payload : NULL, fd, fds);
+	for (unsigned int i = 0; i < fds; i++)
+		close(fd[i]);
 	return r;
 }
 
-/* Whatever comes back: an answer, a closed connection, nothing. */
-static void drain_answers(struct vm *vm)
+void hostile_poke(void)
 {
-	uint8_t buf[600];
-	uint32_t len = sizeof(buf);
+	struct drv_queue *q = &hostile.queue[1];
+	struct raw r;
 
-	vm->fe.timeout_ms = 10;
-	fe_receive(&vm->fe, 0, buf, &len, NULL);
+	raw_make(&hostile, &r, -1);
+	if (drv_add(q, r.seg, r.nin, r.nout, NULL, &r))
+		return;
+	drv_want_call(q);
+	drv_kick_always(q);
+	usleep(2000);
 }
 
-static void bad_messages(void **state)
+static enum hostile_end what_comes(int wait_ms, uint64_t *value)
 {
-	struct vm *vm = *state;
-	unsigned int fds;
+	struct pollfd p = {.fd = hostile.fe.sock, .events = POLLIN};
+	struct {
+		struct vu_header h;
+		uint8_t data[sizeof(struct vu_config)];
+	} answer = {0};
+	ssize_t n = poll(&p, 1, wait_ms) > 0 ? recv(p.fd, &answer, sizeof(answer), MSG_DONTWAIT) : -2;
 
-	test_boot(vm, NULL, NULL);
-	vm_disconnect(vm);
-	test_come_back(vm);
-	fds = test_server_fds(vm);
-	for (unsigned int i = 0; i < ARRAY_LEN(bad); i++) {
-		if (!bad[i].late) {
-			vm_disconnect(vm);
-			OK(vm_connect(vm));
-		}
-		OK(send_bad(vm, &bad[i]));
-		drain_answers(vm);
-		vm_disconnect(vm);
-		if (spawn_check(&vm->daemon, &vm->err))
-			fail_msg("%s: %s", bad[i].what, vm->err.text);
-		test_come_back(vm);
-		if (test_server_fds(vm) > fds)
-			fail_msg("%s: a descriptor is left behind", bad[i].what);
+	memcpy(value, answer.data, sizeof(*value));
+	if (n == -2)
+		return SILENT;
+	return n > 0 ? ANSWERED : CLOSED;
+}
+
+/* It is as if nothing had been said: another message is answered as ever. */
+static void expect_silence(const struct hostile_message *m)
+{
+	uint64_t v;
+
+	if (m->size > sizeof(m->payload))
+		assert_int_equal(what_comes(20, &v), SILENT);
+	else
+		OK(fe_ask_u64(&hostile.fe, VU_GET_FEATURES, &v));
+}
+
+static void prepare(enum hostile_when when)
+{
+	vm_disconnect(&hostile);
+	if (when == FIRST)
+		OK(fe_connect(&hostile.fe, hostile.daemon.socket_path, 5000));
+	else if (when == EARLY)
+		OK(vm_connect(&hostile));
+	else
+		test_come_back(&hostile);
+}
+
+static void run(const struct hostile_message *m, bool ask)
+{
+	uint64_t value;
+
+	prepare(m->when);
+	OK(hostile_send(m, ask));
+	if (m->when == LATE)
+		hostile_poke();
+	if (ask) {
+		enum hostile_end end = what_comes(5000, &value);
+
+		assert_true(end == CLOSED || (end == ANSWERED && value));
+	} else if (m->end == SILENT) {
+		expect_silence(m);
+	} else if (m->end == ANY) {
+		what_comes(10, &value);
+	} else {
+		assert_int_equal(what_comes(5000, &value), m->end);
 	}
 }
 
-/* Pieces of messages, in pieces, and a hang-up in the middle of each. */
-static void torn_messages(void **state)
-{
-	static const struct vu_header h = {VU_SET_FEATURES, VU_VERSION, 8};
-	struct vm *vm = *state;
-	uint8_t bytes[20] = {0};
+struct one {
+	char name[100];
+	const struct hostile_message *message;
+	bool ask;
+};
+static struct one cases[CASES_MAX];
+static struct CMUnitTest tests[CASES_MAX + 30];
+static unsigned int ncases, ntests;
 
-	memcpy(bytes, &h, sizeof(h));
-	test_boot(vm, NULL, NULL);
-	for (size_t n = 0; n < sizeof(bytes); n++) {
-		vm_disconnect(vm);
-		OK(vm_connect(vm));
-		for (size_t i = 0; i < n; i++)
-			assert_int_equal(write(vm->fe.sock, bytes + i, 1), 1);
-	}
-	vm_disconnect(vm);
-	test_come_back(vm);
+static void run_case(void **state)
+{
+	const struct one *c = *state;
+
+	run(c->message, c->ask);
 }
 
-/* Messages in any order that makes sense to nobody: nothing hangs, nothing dies. */
-static void random_messages(void **state)
+/* The next front-end is served, and of this one nothing is left. */
+static int check(void **state)
 {
-	struct vm *vm = *state;
-	uint32_t seed[64];
+	struct fuse_attr_out a;
 
-	test_boot(vm, NULL, NULL);
-	for (unsigned int round = 0; round < 60; round++) {
-		test_pattern(seed, sizeof(seed), round);
-		for (unsigned int i = 0; i + 3 < ARRAY_LEN(seed); i += 4) {
-			struct bad_message b = {"random", seed[i] % 42, 0, 0};
-
-			b.size = (uint32_t[]){0, 8, 16, 40}[seed[i + 1] % 4];
-			b.fds = seed[i + 1] / 4 % 3;
-			b.payload[0] = seed[i + 2] % 4 | (uint64_t)(seed[i + 3] % 300) << 32;
-			b.payload[1] = (uintptr_t)vm->queue[1].desc;
-			b.payload[2] = (uintptr_t)vm->queue[1].used + (seed[i + 3] & 8);
-			b.payload[3] = (uintptr_t)vm->queue[1].avail;
-			if (send_bad(vm, &b))
-				break;
-		}
-		vm_disconnect(vm);
-		if (spawn_check(&vm->daemon, &vm->err))
-			fail_msg("round %u: %s", round, vm->err.text);
-		test_come_back(vm);
+	(void)state;
+	vm_disconnect(&hostile);
+	if (spawn_check(&hostile.daemon, &hostile.err)) {
+		fprintf(stderr, "%s\n", hostile.err.text);
+		spawn_show_log(&hostile.daemon);
+		return -1;
 	}
+	test_come_back(&hostile);
+	OK(fc_getattr(&hostile.client[1], FUSE_ROOT_ID, 0, &a));
+	assert_true(test_server_fds(&hostile) <= usual_fds);
+	return 0;
+}
+
+static void add(const struct hostile_message *m, bool ask)
+{
+	struct one *c = &cases[ncases++];
+
+	assert(ncases <= CASES_MAX);
+	c->message = m;
+	c->ask = ask;
+	snprintf(c->name, sizeof(c->name), "%s%s", m->what, ask ? ", with a reply" : "");
+	tests[ntests++] = (struct CMUnitTest){c->name, run_case, NULL, check, c};
+}
+
+/* What comes before there are rings is the same for both kinds. */
+static void add_all(bool early)
+{
+	ncases = ntests = 0;
+	for (unsigned int i = 0; i < hostile_messages_count; i++) {
+		if (hostile_messages[i].when != LATE && !early)
+			continue;
+		add(&hostile_messages[i], false);
+		if (hostile_messages[i].end == CLOSED && hostile_messages[i].when != FIRST)
+			add(&hostile_messages[i], true);
+	}
+	for (unsigned int i = 0; i < hostile_habits_count; i++) {
+		tests[ntests] = hostile_habits[i];
+		tests[ntests++].teardown_func = check;
+	}
+}
+
+static uint64_t features;
+
+static int set_up(void **state)
+{
+	static const struct vm_config cfg = {
+		.queues = 1, .size = 128, .memory = 1 << 20, .client = {.max_data = 4096, .depth = 64}};
+	struct vm_config c = cfg;
+
+	(void)state;
+	c.features = features;
+	test_boot(&hostile, &c, NULL);
+	vm_disconnect(&hostile);
+	test_come_back(&hostile);
+	usual_fds = test_server_fds(&hostile);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	test_end(&hostile);
+	return 0;
 }
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {
-		TEST_OWN(bad_messages),
-		TEST_OWN(torn_messages),
-		TEST_OWN(random_messages),
-	};
+	int failed;
 
-	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_PACKED);
+	add_all(true);
+	alarm(60);
+	features = VM_FEATURES;
+	failed = _cmocka_run_group_tests("hostile, split ring", tests, ntests, set_up, tear_down);
+	add_all(false);
+	features = VM_FEATURES | VU_BIT(VU_F_RING_PACKED);
+	return failed + _cmocka_run_group_tests("hostile, packed ring", tests, ntests, set_up, tear_down);
 }

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The cases of test_hostile that are of more than one message. */
+#include "hostile.h"
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct vm *const vm = &hostile;
+
+static void connected(void)
+{
+	vm_disconnect(vm);
+	OK(vm_connect(vm));
+}
+
+static int try_connect(void)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_true(strlen(vm->daemon.socket_path) < sizeof(sa.sun_path));
+	memcpy(sa.sun_path, vm->daemon.socket_path, strlen(vm->daemon.socket_path));
+	if (!connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* Those that find no place in the queue are turned away at once. */
+static void connections_in_a_row(void **state)
+{
+	unsigned int n = 0;
+
+	(void)state;
+	vm_disconnect(vm);
+	for (unsigned int i = 0; i < 3000; i++) {
+		int fd = try_connect();
+
+		if (fd < 0)
+			continue;
+		if (i % 3)
+			assert_int_equal(write(fd, "junk that is no header", i % 3 * 10), i % 3 * 10);
+		close(fd);
+		n++;
+	}
+	assert_true(n > 10);
+}
+
+static void connections_at_once(void **state)
+{
+	int fd[900];
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_LEN(fd); i++)
+		fd[i] = try_connect();
+	OK(fc_getattr(&vm->client[1], FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+	for (unsigned int i = 0; i < ARRAY_LEN(fd); i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+}
+
+static void torn_messages(void **state)
+{
+	static const struct vu_header h = {VU_SET_FEATURES, VU_VERSION, 8};
+	uint8_t bytes[20] = {0};
+
+	(void)state;
+	memcpy(bytes, &h, sizeof(h));
+	for (size_t n = 0; n < sizeof(bytes); n++) {
+		connected();
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(write(vm->fe.sock, bytes + i, 1), 1);
+	}
+}
+
+/* One end of the connection only: what was asked before is answered. */
+static void half_a_connection(void **state)
+{
+	uint64_t v;
+
+	(void)state;
+	connected();
+	OK(fe_ask_u64(&vm->fe, VU_GET_FEATURES, &v));
+	assert_int_equal(shutdown(vm->fe.sock, SHUT_WR), 0);
+	vm->fe.timeout_ms = 5000;
+	ERR(fe_receive(&vm->fe, VU_GET_FEATURES, &v, &(uint32_t){8}, NULL), ECONNRESET);
+}
+
+/* Questions without end by somebody who reads no answer. */
+static void answers_that_nobody_reads(void **state)
+{
+	static const struct vu_header h = {VU_GET_FEATURES, VU_VERSION, 0};
+	int64_t end = test_ms() + 10000;
+	ssize_t r;
+
+	(void)state;
+	connected();
+	do {
+		r = send(vm->fe.sock, &h, sizeof(h), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (r < 0 && errno == EAGAIN)
+			usleep(1000);
+	} while ((r > 0 || errno == EAGAIN) && test_ms() < end);
+	assert_true(r < 0 && (errno == EPIPE || errno == ECONNRESET));
+}
+
+/* More than a message may carry, spread over its bytes. */
+static void descriptors_on_every_byte(void **state)
+{
+	static const struct vu_header h = {VU_SET_FEATURES, VU_VERSION, 8};
+	int fds[16];
+
+	(void)state;
+	connected();
+	for (unsigned int i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	for (unsigned int i = 0; i < 6; i++) {
+		char control[CMSG_SPACE(sizeof(fds))] __attribute__((aligned(8))) = {0};
+		struct iovec iov = {(uint8_t *)(uintptr_t)&h + i, 1};
+		struct msghdr msg = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control)};
+		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+		*c = (struct cmsghdr){CMSG_LEN(sizeof(fds)), SOL_SOCKET, SCM_RIGHTS};
+		memcpy(CMSG_DATA(c), fds, sizeof(fds));
+		if (sendmsg(vm->fe.sock, &msg, MSG_NOSIGNAL) < 0)
+			break;
+	}
+	for (unsigned int i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	ERR(fe_receive(&vm->fe, VU_SET_FEATURES, fds, &(uint32_t){8}, NULL), ECONNRESET);
+}
+
+static void thousands_of_calls(void **state)
+{
+	unsigned int before = test_server_fds(vm);
+
+	(void)state;
+	for (unsigned int i = 0; i < 1000; i++) {
+		int fd = eventfd(0, EFD_CLOEXEC);
+
+		OK(fe_set_vring_fd(&vm->fe, i % 2 ? VU_SET_VRING_CALL : VU_SET_VRING_ERR, i % 2, fd));
+		close(fd);
+	}
+	assert_true(test_server_fds(vm) <= before);
+}
+
+static void regions_without_end(void **state)
+{
+	struct gm_region r = {.size = 4096, .fd = hostile_open(FD_MEM)};
+	unsigned int n = 0;
+	int error = 0;
+
+	(void)state;
+	for (; n < 600 && !error; n++) {
+		r.gpa = (1ull << 40) + n * 8192ull;
+		r.host = (uint8_t *)(uintptr_t)(0x100000ull + n * 8192ull);
+		error = fe_add_mem(&vm->fe, &r);
+	}
+	close(r.fd);
+	assert_true(n > 500 && n < 600);
+	ERR(error, EREMOTEIO);
+	OK(fc_getattr(&vm->client[1], FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+}
+
+/* Requests in flight while what they live on is taken away and given back. */
+static struct fc_op ops[8];
+static struct fuse_getattr_in getattr_in;
+
+static void keep_busy(void)
+{
+	while (fc_reap(&vm->client[1], NULL, 0) > 0)
+		;
+	for (unsigned int i = 0; i < ARRAY_LEN(ops); i++) {
+		ops[i] = (struct fc_op){.opcode = FUSE_GETATTR, .node = FUSE_ROOT_ID, .nargs = 1};
+		ops[i].arg[0] = (struct iovec){&getattr_in, sizeof(getattr_in)};
+		ops[i].reply_len = sizeof(struct fuse_attr_out);
+		if (fc_start(&vm->client[1], &ops[i]))
+			break;
+	}
+}
+
+static void tables_under_load(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 100; i++) {
+		keep_busy();
+		OK(fe_set_mem_table(&vm->fe, &(struct guestmem){0}));
+		OK(fe_set_mem_table(&vm->fe, &vm->gm));
+	}
+	OK(fc_drain(&vm->client[1]));
+}
+
+static void logs_under_load(void **state)
+{
+	int fd = hostile_open(FD_MEM);
+
+	(void)state;
+	for (unsigned int i = 0; i < 100; i++) {
+		keep_busy();
+		OK(fe_set_log(&vm->fe, fd, 1 + i, i));
+		OK(fe_set_features(&vm->fe, vm->fe.features | (i % 2 ? VU_BIT(VU_F_LOG_ALL) : 0)));
+	}
+	close(fd);
+	OK(fc_drain(&vm->client[1]));
+}
+
+static void switches_under_load(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i <= 100; i++) {
+		keep_busy();
+		OK(fe_set_vring(&vm->fe, VU_SET_VRING_ENABLE, 1, !(i % 2)));
+	}
+	OK(fc_drain(&vm->client[1]));
+}
+
+static void resets_under_load(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 6; i++) {
+		keep_busy();
+		OK(fe_tell(&vm->fe, VU_RESET_DEVICE, NULL, 0, -1));
+		fc_abandon(&vm->client[1]);
+		OK(fe_set_features(&vm->fe, vm->fe.features));
+		for (unsigned int q = 0; q < vm->queues; q++) {
+			drv_reset(&vm->queue[q], vm->queue[q].cfg.base);
+			OK(vm_start_queue(vm, q, vm->queue[q].cfg.base));
+		}
+		OK(vm_mount(vm));
+	}
+}
+
+static void departures_under_load(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 20; i++) {
+		keep_busy();
+		vm_disconnect(vm);
+		test_come_back(vm);
+	}
+}
+
+/* Messages in any order that makes sense to nobody. */
+static void random_messages(void **state)
+{
+	static const unsigned int sizes[] = {0, 8, 16, 40};
+	uint32_t seed[64];
+
+	(void)state;
+	for (unsigned int round = 0; round < 40; round++) {
+		test_pattern(seed, sizeof(seed), round);
+		for (unsigned int i = 0; i + 3 < ARRAY_LEN(seed); i += 4) {
+			struct hostile_message m = {
+				"random", LATE, ANY, seed[i] % 46, sizes[seed[i + 1] % 4]};
+
+			m.fds = seed[i + 1] / 4 % 3;
+			m.fd = m.fds ? 1 + seed[i + 1] / 12 % FD_FULL : FD_NONE;
+			m.payload[0] = seed[i + 2] % 4 | (uint64_t)(seed[i + 3] % 300) << 32;
+			m.payload[1] = AT_DESC;
+			m.payload[2] = AT_USED + (seed[i + 3] & 8);
+			m.payload[3] = AT_AVAIL;
+			if (hostile_send(&m, seed[i + 1] & 1 << 20))
+				break;
+		}
+		vm_disconnect(vm);
+		if (spawn_check(&vm->daemon, &vm->err))
+			fail_msg("round %u: %s", round, vm->err.text);
+		test_come_back(vm);
+	}
+}
+
+const struct CMUnitTest hostile_habits[] = {
+	cmocka_unit_test(connections_in_a_row),
+	cmocka_unit_test(connections_at_once),
+	cmocka_unit_test(torn_messages),
+	cmocka_unit_test(half_a_connection),
+	cmocka_unit_test(answers_that_nobody_reads),
+	cmocka_unit_test(descriptors_on_every_byte),
+	cmocka_unit_test(thousands_of_calls),
+	cmocka_unit_test(regions_without_end),
+	cmocka_unit_test(tables_under_load),
+	cmocka_unit_test(logs_under_load),
+	cmocka_unit_test(switches_under_load),
+	cmocka_unit_test(resets_under_load),
+	cmocka_unit_test(departures_under_load),
+	cmocka_unit_test(random_messages),
+};
+const unsigned int hostile_habits_count = ARRAY_LEN(hostile_habits);
