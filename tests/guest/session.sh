@@ -40,7 +40,7 @@ need() {
 agent='while IFS= read -r -d "" command; do eval "$command" </dev/null 2>&1; printf "\nEND %d\0" $?; done'
 
 # session_start OPTION...: a guest with $D at /mnt, where its shell is. OPTION: of `colofs run`, or of the daemon where
-# it begins with daemon:.
+# it begins with daemon:. The session takes at most $session_limit seconds, or 100.
 session_start() {
 	local o args=()
 	for o in "$@"; do
@@ -49,7 +49,7 @@ session_start() {
 		*) args+=("$o") ;;
 		esac
 	done
-	coproc GUEST { exec timeout -k 5 100 "${COLOFS:?}" run "$D" --kernel-root="${KERNEL_ROOT:-/}" "${args[@]}" -- bash -c "$agent" 2>>"$T/guest.err"; }
+	coproc GUEST { exec timeout -k 5 "${session_limit:-100}" "${COLOFS:?}" run "$D" --kernel-root="${KERNEL_ROOT:-/}" "${args[@]}" -- bash -c "$agent" 2>>"$T/guest.err"; }
 	session=$GUEST_PID
 	to_guest=${GUEST[1]} from_guest=${GUEST[0]}
 	g true || { echo "the guest did not start ($*)"; exit 1; }

@@ -27,7 +27,7 @@ make_tree() {
 	chmod 4711 "$1/a/text"
 	chown 12:34 "$1/a/b/random"
 	setfattr -n user.attr -v value "$1/a/text"
-	mkdir -p "$1"/modules/p{0..49}/lib
+	mkdir -p "$1"/modules/p{0..19}/lib
 	(cd "$1/modules/p0/lib" && seq -f "index %g" 100 | split -l 1 -a 3 - m)
 	for d in "$1"/modules/p*/lib; do cp "$1"/modules/p0/lib/* "$d" 2>/dev/null; done
 	find "$1" -exec touch -h -d @1234567890.123456789 {} +
@@ -80,6 +80,7 @@ make_tree "$T/tree"
 tar -C "$T" --xattrs -cf "$D/in/tree.tar" tree
 make_repo "$D/in/repo"
 (work "$T/host" "$D/in" "$has_rsync") >"$T/host.said" 2>&1
+session_limit=300
 session_start daemon:--xattr "$@"
 g "$(declare -f work); export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'; (work /mnt/guest /mnt/in '$has_rsync')" >"$T/guest.said"
 same "what the programs said" "$(cat "$T/host.said")" "$(cat "$T/guest.said")"
