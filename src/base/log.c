@@ -49,6 +49,9 @@ static void vwrite(enum log_level level, const char *fmt, va_list ap)
 	if (!log_enabled(level))
 		return;
 	vsnprintf(line, sizeof(line), fmt, ap);
+	for (char *s = line; *s; s++) /* names of others' may be in it */
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
 	if (cfg.to_syslog)
 		syslog(levels[level].priority, "%s", line);
 	else
