@@ -39,12 +39,12 @@ static void begin(struct stream *s, int fd, int hurry)
 static int await(const struct stream *s, short events)
 {
 	struct pollfd p[] = {{.fd = s->fd, .events = events}, {.fd = s->hurry, .events = POLLIN}};
-	int r = poll(p, 2, -1);
+	int r = TEMP_FAILURE_RETRY(poll(p, 2, -1));
 
 	if (r > 0 && !p[0].revents)
-		r = poll(p, 1, HURRY_MS);
+		r = TEMP_FAILURE_RETRY(poll(p, 1, HURRY_MS));
 	if (r < 0)
-		return errno == EINTR ? 0 : -errno;
+		return -errno;
 	return r ? 0 : -ETIMEDOUT;
 }
 
