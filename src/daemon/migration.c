@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 
 #define MAGIC		  0x74617453666f6c63ULL /* "clofStat" in little-endian order */
-#define MIGRATION_VERSION 1
+#define MIGRATION_VERSION 2
 
 enum { RECORD_SESSION = 1 };
 
@@ -72,36 +72,60 @@ static int load_session(struct migration *m, struct cursor *c)
 	return fuse_session_set_state(m->session, &state, &m->err);
 }
 
-static int load_record(struct migration *m, uint32_t kind, struct cursor payload)
+/* The session comes first, and once. */
+static int load_first(struct migration *m, bool *live)
 {
 	struct fuse_session_state state;
+	struct cursor payload;
+	uint32_t kind;
+	int r = stream_get(&m->stream, &kind, &payload, &m->err);
 
-	if (kind == RECORD_SESSION)
-		return load_session(m, &payload);
+	if (r <= 0)
+		return r ? r : err_set(&m->err, EPROTO, "the state is empty");
+	if (kind != RECORD_SESSION)
+		return err_set(&m->err, EPROTO, "the state does not begin with a session");
+	r = load_session(m, &payload);
 	fuse_session_get_state(m->session, &state);
-	if (!state.live)
-		return err_set(&m->err, EPROTO, "the state has files, but no session");
-	return fs_load(m->fs, kind, payload, &m->err);
+	*live = state.live;
+	return r;
+}
+
+static int load_records(struct migration *m, struct fs_load *l)
+{
+	struct cursor payload;
+	bool live = false;
+	uint32_t kind;
+	int r = load_first(m, &live);
+
+	while (!r) {
+		r = stream_get(&m->stream, &kind, &payload, &m->err);
+		if (r <= 0)
+			return r;
+		if (atomic_load(&m->stop))
+			r = err_set(&m->err, ECANCELED, "the migration was ended");
+		else if (!live)
+			r = err_set(&m->err, EPROTO, "the state has files, but no session");
+		else
+			r = fs_load(l, kind, payload, &m->err);
+	}
+	return r;
 }
 
 static int load(struct migration *m)
 {
 	struct stream_head want = {.magic = MAGIC, .version = MIGRATION_VERSION};
-	struct cursor payload;
-	uint32_t kind;
+	struct fs_load *l;
 	int r = stream_open(&m->stream, m->fd, m->hurry, &want, &m->err);
 
 	if (r)
 		return r;
-	fs_load_begin(m->fs);
-	while ((r = stream_get(&m->stream, &kind, &payload, &m->err)) > 0) {
-		r = load_record(m, kind, payload);
-		if (r)
-			break;
-	}
+	l = fs_load_begin(m->fs);
+	if (!l)
+		return err_set(&m->err, ENOMEM, "no memory for the migration");
+	r = load_records(m, l);
 	if (r)
 		fuse_session_reset(m->session);
-	fs_load_end(m->fs);
+	fs_load_end(l);
 	return r;
 }
 

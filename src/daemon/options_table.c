@@ -608,9 +608,8 @@ const struct option_row option_rows[] = {
 		.kind = OPTION_FLAG,
 		.group = OPTION_MIGRATION,
 		AT(fs.migration.verify_handles),
-		.help = "Of a file that was found by its path, also the file handle must be the same, where "
-			"the "
-			"sending daemon knew one. For the same file system on both sides."},
+		.help = "Of a file that the other daemon finds by its path, also the file handle must be "
+			"the same. For the same file system on both sides."},
 	{.name = "migration-confirm-paths",
 		.kind = OPTION_FLAG,
 		.group = OPTION_MIGRATION,

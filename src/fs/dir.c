@@ -134,8 +134,10 @@ void dir_forget_all(struct fs *fs)
 	for (uint32_t i = 0; i < fs->dirs->n; i++) {
 		struct dir_slot *s = atomic_load(&fs->dirs->slot[i]);
 
-		if (s)
-			drop_buffer(fs->dirs, s);
+		if (!s)
+			continue;
+		drop_buffer(fs->dirs, s);
+		s->fh = 0; /* a guest that comes back from elsewhere has the same handles again */
 	}
 }
 

@@ -142,6 +142,13 @@ uint32_t inode_index(struct inode_table *t, const struct inode_key *key)
 	return 0;
 }
 
+struct nodeid inode_known(struct inode_table *t, const struct inode_key *key)
+{
+	uint32_t index = inode_index(t, key);
+
+	return index ? inode_node(t, at(t, index)) : (struct nodeid){0};
+}
+
 static struct inode *recognise(struct inode_table *t, struct probe *p, struct inode *fresh)
 {
 	struct inode *i = count(t, p, fresh);
@@ -298,16 +305,17 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
 	return is_new;
 }
 
-int inode_place(
-	struct inode_table *t, struct nodeid node, uint64_t nlookup, const struct inode_key *key, int fd)
+int inode_place(struct inode_table *t, const struct inode_arrival *a)
 {
-	autofd int own = fd;
+	autofd int own = a->fd;
 	struct inode *i;
-	int r = node.v && nlookup ? make(t, key, node, &own, &i) : -EINVAL;
+	int r = a->node.v && a->nlookup ? make(t, &a->key, a->node, &own, &i) : -EINVAL;
 
 	if (r)
 		return r;
-	i->nlookup = nlookup;
+	i->nlookup = a->nlookup;
+	if (a->pinned)
+		atomic_fetch_or(&i->flags, INODE_PINNED);
 	inode_chain(t, i);
 	inode_fd_cache(t, i);
 	return 0;

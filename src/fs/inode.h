@@ -81,6 +81,8 @@ int inode_adopt_end(struct inode_table *t);
 int inode_keep_fds(struct inode_table *t, struct fdmap *map); /* as fs_keep_fds() */
 /* The index of the inode with this key; 0 if the guest does not know it. */
 uint32_t inode_index(struct inode_table *t, const struct inode_key *key);
+/* Its nodeid; 0 if the guest does not know it. One thread. */
+struct nodeid inode_known(struct inode_table *t, const struct inode_key *key);
 static inline bool inode_is_known(struct inode_table *t, const struct inode_key *key)
 {
 	return inode_index(t, key);
@@ -90,14 +92,21 @@ static inline bool inode_is_known(struct inode_table *t, const struct inode_key 
  */
 struct inode *inode_next(struct inode_table *t, uint32_t *index);
 
+/* Somebody else's record of a host inode. */
+struct inode_arrival {
+	struct nodeid node; /* that it shall have */
+	uint64_t nlookup;
+	struct inode_key key;
+	int fd;	     /* O_PATH, on the host inode; becomes the table's in any case */
+	bool pinned; /* nothing else leads to it */
+};
+
 /*
- * For a table that knows only the root: a record with the nodeid @node for the host inode with @key, which
- * @fd (O_PATH; becomes the table's in any case) refers to. -ENFILE, -EOPNOTSUPP as inode_learn(); -EINVAL: no
+ * For a table that knows only the root: makes the record. -ENFILE, -EOPNOTSUPP as inode_learn(); -EINVAL: no
  * such nodeid, or it is another's. inode_avoid(): @node will never name anything. After either nothing is
  * learnt or forgotten until inode_tidy(). One thread.
  */
-int inode_place(
-	struct inode_table *t, struct nodeid node, uint64_t nlookup, const struct inode_key *key, int fd);
+int inode_place(struct inode_table *t, const struct inode_arrival *a);
 /* What the root's mount has by this file handle, wherever that lies: an O_PATH descriptor or -errno. */
 struct file_id;
 int inode_open_by_id(struct inode_table *t, const struct file_id *id);

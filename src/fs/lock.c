@@ -43,7 +43,7 @@ static int owner_make(const struct asking *a, struct lock_owner **out)
 	int r = inode_use(a->fs->inodes, a->node, &u);
 
 	if (!r)
-		r = cred_daemon(a->fs);
+		r = u.inode->key.type == S_IFREG ? cred_daemon(a->fs) : -EINVAL;
 	if (r)
 		return r;
 	autofd int fd = open_for_locks(a->fs, a->c, &u, a->file.flags);

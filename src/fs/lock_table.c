@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define RANGES_PER_OWNER 16 /* on average; one alone may have half of them, as a change needs both lists */
-
 /* In the segment. */
 struct lock_range {
 	struct idtab_rec rec;
@@ -38,7 +36,7 @@ void lock_table_plan(const struct fs_config *cfg, struct segment_plan *owners, s
 	uint64_t n = cfg->max_lock_owners;
 
 	*owners = (struct segment_plan){.size = sizeof(struct lock_owner), .count = n + 1};
-	*ranges = (struct segment_plan){.size = sizeof(struct lock_range), .count = n * RANGES_PER_OWNER + 1};
+	*ranges = (struct segment_plan){.size = sizeof(struct lock_range), .count = LOCK_RANGES_MAX(n) + 1};
 }
 
 static uint32_t pow2_from(uint32_t n)

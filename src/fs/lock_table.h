@@ -60,6 +60,9 @@ void lock_table_unlock_handle(struct lock_table *t, struct nodeid node, struct o
 uint32_t lock_holder_pid(
 	struct lock_table *t, struct nodeid node, uint64_t owner, const struct op_lock *seen);
 
+/* So many ranges for so many owners; one alone may have half of them, as a change needs both lists. */
+#define LOCK_RANGES_MAX(owners) ((uint64_t)(owners)*16)
+
 /*
  * Locks that go elsewhere. Suspended, the table keeps its books, also those of changes, but the host's locks
  * are gone; resumed, it takes them again, and forgets those that somebody else has by now: how many.

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a file system knows of a guest, as records of a stream, so that another daemon's goes on: inodes by
- * path or by file handle, open files, locks. The guest must not have requests in flight while it is saved or
- * loaded; requests may run beside fs_paths_...(). One thread at a time.
- *
- * Lost on the way: files that are open but have no name any more, and read-ahead. What the other side does
- * about an inode that it does not find is its --migration-on-error.
+ * path or by file handle, open files, locks, and the data of open files without a name. The guest must not
+ * have requests in flight while it is saved or loaded; requests may run beside fs_paths_...(). One thread at
+ * a time. What the other side does about an inode that it does not find is its --migration-on-error.
  */
 #ifndef FS_MIGRATE_H
 #define FS_MIGRATE_H
@@ -16,7 +14,14 @@
 #include <stdatomic.h>
 
 /* Kinds of records that are ours, from here on. */
-enum { FS_RECORD_FIRST = 16, FS_RECORD_INODE = FS_RECORD_FIRST, FS_RECORD_HANDLE, FS_RECORD_LOCK };
+enum {
+	FS_RECORD_FIRST = 16,
+	FS_RECORD_INODE = FS_RECORD_FIRST,
+	FS_RECORD_DATA,
+	FS_RECORD_HANDLE,
+	FS_RECORD_LOCK,
+	FS_RECORD_LAST = FS_RECORD_LOCK
+};
 
 struct path_table;
 
@@ -38,11 +43,12 @@ void fs_save_undo(struct fs *fs);
  * The other side, where no session lives: fs_load_begin(), fs_load() for each record of FS_RECORD_FIRST and
  * above in the order in which they were saved, fs_load_end() whatever came of it. 0 or -errno with @err;
  * after an error the caller ends the session (fuse_ops.destroy) ahead of fs_load_end(). With
- * --migration-on-error=guest-error only records that cannot be right are errors; a log line tells of what was
- * not found, and the guest gets errors.
+ * --migration-on-error=guest-error only records that cannot be right are errors; log lines tell of what was
+ * not found, and the guest gets errors. fs_load_begin() returns NULL without memory; fs_load_end() frees.
  */
-void fs_load_begin(struct fs *fs);
-int fs_load(struct fs *fs, uint32_t kind, struct cursor payload, struct err *err);
-void fs_load_end(struct fs *fs);
+struct fs_load;
+struct fs_load *fs_load_begin(struct fs *fs);
+int fs_load(struct fs_load *l, uint32_t kind, struct cursor payload, struct err *err);
+void fs_load_end(struct fs_load *l);
 
 #endif

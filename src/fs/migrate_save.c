@@ -5,10 +5,21 @@
 #include "fs/mount.h"
 #include "fs/paths.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
+
+struct saving {
+	struct fs *fs;
+	const struct path_table *paths; /* NULL: there was no memory */
+	struct stream *out;
+	const _Atomic bool *stop;
+	uint8_t data[SAVED_DATA_MAX];
+};
 
 void fs_paths_gather(struct fs *fs, struct path_table **paths, const _Atomic bool *stop)
 {
@@ -29,8 +40,7 @@ static void handle_of(struct fs *fs, struct inode *i, struct file_id *id)
 {
 	int fd;
 
-	id->len = 0;
-	if (i->mount != MOUNT_ROOT)
+	if (i->mount != MOUNT_ROOT || fs->cfg.handles == FS_HANDLES_NEVER)
 		return;
 	fd = inode_fd(fs->inodes, i);
 	if (fd < 0)
@@ -40,53 +50,174 @@ static void handle_of(struct fs *fs, struct inode *i, struct file_id *id)
 	inode_fd_done(i);
 }
 
-static void save_inode(struct fs *fs, const struct path_table *paths, struct inode *i, struct stream *out)
+static void save_way(struct saving *s, struct inode *i, const char *path, uint32_t way)
 {
-	const char *path = paths ? path_table_get(paths, i, fs) : NULL;
-	struct saved_inode s = {.node = inode_node(fs->inodes, i).v,
+	const struct fs_migration *cfg = &s->fs->cfg.migration;
+	struct saved_inode si = {.node = inode_node(s->fs->inodes, i).v,
 		.nlookup = i->nlookup,
 		.type = i->key.type,
-		.path_len = path ? (uint16_t)strlen(path) : SAVED_NO_PATH};
+		.path_len = path ? (uint16_t)strlen(path) : 0,
+		.way = way};
 	struct file_id id = {0};
 
-	if (fs->cfg.handles != FS_HANDLES_NEVER)
-		handle_of(fs, i, &id);
-	s.handle_len = (uint16_t)id.len;
-	s.handle_type = id.type;
-	s.by_handle = id.len && fs->cfg.migration.mode == FS_FILE_HANDLES;
-	stream_put(out, FS_RECORD_INODE,
-		(struct iovec[]){{&s, sizeof(s)}, {(char *)(uintptr_t)path, path ? s.path_len : 0},
-			{id.bytes, id.len}},
+	if (way == SAVED_PATH && (cfg->mode == FS_FILE_HANDLES || cfg->verify_handles))
+		handle_of(s->fs, i, &id);
+	else if (way == SAVED_LOST && cfg->mode == FS_FILE_HANDLES)
+		handle_of(s->fs, i, &id);
+	if (id.len && cfg->mode == FS_FILE_HANDLES)
+		si.way = SAVED_HANDLE;
+	si.handle_len = (uint16_t)id.len;
+	si.handle_type = id.type;
+	stream_put(s->out, FS_RECORD_INODE,
+		(struct iovec[]){
+			{&si, sizeof(si)}, {(char *)(uintptr_t)path, si.path_len}, {id.bytes, id.len}},
 		3);
 }
 
-static void save_inodes(struct fs *fs, const struct path_table *paths, struct stream *out)
+/* A piece of the file from @off on, which is not a hole: how long it is, 0 at the end. */
+static size_t save_piece(struct saving *s, int fd, uint64_t node, off_t *off)
 {
-	uint32_t index = (uint32_t)NODEID_ROOT.v + 1;
+	off_t at = lseek(fd, *off, SEEK_DATA);
+	struct saved_data d = {.node = node, .off = (uint64_t)at};
+	ssize_t n = at < 0 ? 0 : pread(fd, s->data, sizeof(s->data), at);
+
+	if (n <= 0)
+		return 0;
+	stream_put(s->out, FS_RECORD_DATA, (struct iovec[]){{&d, sizeof(d)}, {s->data, (size_t)n}}, 2);
+	*off = at + n;
+	return (size_t)n;
+}
+
+static void save_data(struct saving *s, int fd, uint64_t node, uint64_t size)
+{
+	struct saved_data end = {.node = node, .off = size};
+	off_t off = 0;
+
+	while (!atomic_load(s->stop) && !s->out->failed && save_piece(s, fd, node, &off))
+		continue;
+	stream_put(s->out, FS_RECORD_DATA, &(struct iovec){&end, sizeof(end)}, 1);
+}
+
+static void save_nameless(struct saving *s, struct inode *i, int fd, const struct statx *st)
+{
+	struct saved_inode si = {.node = inode_node(s->fs->inodes, i).v,
+		.nlookup = i->nlookup,
+		.type = i->key.type,
+		.way = SAVED_NAMELESS};
+	struct saved_nameless n = {.size = st->stx_size,
+		.atime = st->stx_atime.tv_sec,
+		.mtime = st->stx_mtime.tv_sec,
+		.atime_ns = st->stx_atime.tv_nsec,
+		.mtime_ns = st->stx_mtime.tv_nsec,
+		.mode = st->stx_mode & 07777,
+		.uid = st->stx_uid,
+		.gid = st->stx_gid};
+
+	stream_put(s->out, FS_RECORD_INODE, (struct iovec[]){{&si, sizeof(si)}, {&n, sizeof(n)}}, 2);
+	save_data(s, fd, si.node, n.size);
+}
+
+static bool of_use(struct inode *i, const struct statx *st)
+{
+	return st->stx_nlink || (i->key.type == S_IFREG && atomic_load(&i->opens));
+}
+
+/* Where no path leads: perhaps because the inode has none. */
+static void save_pathless(struct saving *s, struct inode *i)
+{
+	int fd = inode_fd(s->fs->inodes, i);
+	autofd int file = -1;
+	struct statx st;
+
+	if (fd < 0) {
+		save_way(s, i, NULL, fd == -ESTALE ? SAVED_GONE : SAVED_LOST);
+		return;
+	}
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st))
+		st = (struct statx){.stx_nlink = 1};
+	if (!st.stx_nlink && i->key.type == S_IFREG && atomic_load(&i->opens))
+		file = fs_reopen(s->fs, NULL, fd, S_IFREG, O_RDONLY | O_CLOEXEC);
+	if (file >= 0)
+		save_nameless(s, i, file, &st);
+	else
+		save_way(s, i, NULL, of_use(i, &st) ? SAVED_LOST : SAVED_GONE);
+	inode_fd_done(i);
+}
+
+static void save_inode(struct saving *s, struct inode *i)
+{
+	const char *path = s->paths ? path_table_get(s->paths, i, s->fs) : NULL;
+
+	if (path)
+		save_way(s, i, path, SAVED_PATH);
+	else
+		save_pathless(s, i);
+}
+
+/* Parents first, as their paths are shorter; and what lies together comes together. */
+struct listed {
+	const char *path;
+	uint32_t index;
+};
+
+static int by_path(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+
+	if (!x->path || !y->path)
+		return !x->path - !y->path;
+	return strcmp(x->path, y->path);
+}
+
+static void save_inodes(struct saving *s)
+{
+	uint32_t room, fds, n = 0, index = (uint32_t)NODEID_ROOT.v + 1;
+	autofree struct listed *list = NULL;
 	struct inode *i;
 
-	while ((i = inode_next(fs->inodes, &index))) {
+	inode_table_count(s->fs->inodes, &room, &fds);
+	list = calloc(room, sizeof(*list));
+	if (!list)
+		s->out->failed = -ENOMEM;
+	while (list && n < room && (i = inode_next(s->fs->inodes, &index))) {
+		const char *path = s->paths ? path_table_get(s->paths, i, s->fs) : NULL;
+
 		if (i->nlookup)
-			save_inode(fs, paths, i, out);
-		inode_put(fs->inodes, i);
+			list[n++] = (struct listed){path, (uint32_t)inode_node(s->fs->inodes, i).v};
+		inode_put(s->fs->inodes, i);
+	}
+	if (list)
+		qsort(list, n, sizeof(*list), by_path);
+	for (uint32_t k = 0; k < n; k++) {
+		i = inode_next(s->fs->inodes, &list[k].index);
+		save_inode(s, i);
+		inode_put(s->fs->inodes, i);
 	}
 }
 
-static void save_handles(struct fs *fs, struct stream *out)
+/* Of a removed directory: there is nothing in it to be read. */
+static bool is_gone(const struct handle *h)
+{
+	struct stat st;
+
+	return h->is_dir && !fstat(h->fd, &st) && !st.st_nlink;
+}
+
+static void save_handles(struct saving *s)
 {
 	uint32_t index = 1;
 	struct handle *h;
 
-	while ((h = handle_next(fs->handles, &index))) {
-		struct saved_handle s = {.fh = handle_fh(fs->handles, h).v,
+	while ((h = handle_next(s->fs->handles, &index))) {
+		struct saved_handle sh = {.fh = handle_fh(s->fs->handles, h).v,
 			.node = h->node,
-			.flags = h->flags,
+			.flags = h->flags & SAVED_FLAGS,
 			.is_dir = h->is_dir,
 			.flock = h->flock};
 
-		if (!atomic_load(&h->released))
-			stream_put(out, FS_RECORD_HANDLE, &(struct iovec){&s, sizeof(s)}, 1);
-		handle_put(fs->handles, h);
+		if (!atomic_load(&h->released) && !is_gone(h))
+			stream_put(s->out, FS_RECORD_HANDLE, &(struct iovec){&sh, sizeof(sh)}, 1);
+		handle_put(s->fs->handles, h);
 	}
 }
 
@@ -105,9 +236,12 @@ static uint32_t flocks(struct fs *fs, int op)
 
 	while ((h = handle_next(fs->handles, &index))) {
 		int had = (int)atomic_load(&h->flock);
+		bool failed = had && flock(h->fd, op ? op : had | LOCK_NB);
 
-		if (had)
-			lost += flock(h->fd, op ? op : had | LOCK_NB) != 0;
+		if (failed && !op) {
+			atomic_store(&h->flock, 0);
+			lost++;
+		}
 		handle_put(fs->handles, h);
 	}
 	return lost;
@@ -115,11 +249,21 @@ static uint32_t flocks(struct fs *fs, int op)
 
 void fs_save(struct fs *fs, struct path_table **paths, struct stream *out, const _Atomic bool *stop)
 {
+	autofree struct saving *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		out->failed = -ENOMEM;
+		return;
+	}
 	fs_paths_gather(fs, paths, stop);
 	if (*paths && fs->cfg.migration.confirm_paths)
 		path_table_refresh(*paths, fs, true, stop);
-	save_inodes(fs, *paths, out);
-	save_handles(fs, out);
+	s->fs = fs;
+	s->paths = *paths;
+	s->out = out;
+	s->stop = stop;
+	save_inodes(s);
+	save_handles(s);
 	lock_table_each(fs->locks, save_lock, out);
 	flocks(fs, LOCK_UN);
 	lock_table_suspend(fs->locks);

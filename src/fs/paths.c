@@ -16,49 +16,101 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WALK_AT	  (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
 #define DEPTH_MAX 128 /* of the search: each level has a descriptor open */
 
 struct path_table {
 	struct path {
 		uint64_t node; /* whose path it is */
 		char *path;
-	} * at;		  /* by index of the inode */
-	uint32_t n;	  /* of @at */
-	uint64_t renames; /* of the guest's, when the table was right */
+		bool wanted; /* it has a name, which was not found */
+	} * at;		     /* by index of the inode */
+	uint32_t n;	     /* of @at */
+	uint64_t renames;    /* of the guest's, when the table was right */
 };
 
-int path_open(const struct fs *fs, const char *path)
+void path_walk_init(struct path_walk *w, const struct fs *fs)
 {
+	w->fs = fs;
+	w->fd = -1;
+}
+
+void path_walk_end(struct path_walk *w)
+{
+	cleanup_fd(&w->fd);
+	w->fd = -1;
+}
+
+/* The first @len bytes of @path. */
+static int walk(const struct fs *fs, const char *path, size_t len)
+{
+	const char *end = path + len;
 	char name[NAME_MAX + 1];
 	autofd int at = openat(fs->cfg.root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	while (at >= 0 && *path) {
-		size_t len = strcspn(path, "/");
+	while (at >= 0 && path < end) {
+		size_t n = strcspn(path, "/");
 		int next, r;
 
-		if (len > NAME_MAX)
+		if (n > NAME_MAX)
 			return -ENAMETOOLONG;
-		memcpy(name, path, len);
-		name[len] = '\0';
+		memcpy(name, path, n);
+		name[n] = '\0';
 		r = name_check(name);
 		if (r)
 			return r;
 		next = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		cleanup_fd(&at);
 		at = next;
-		path += len;
+		path += n;
 		path += *path == '/';
 	}
 	return at < 0 ? -errno : fd_take(&at);
 }
 
-static bool leads_to(const struct fs *fs, const char *path, const struct inode_key *key)
+int path_parent(struct path_walk *w, const char *path, const char **name)
 {
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+	int r;
+
+	*name = slash ? slash + 1 : path;
+	r = len < sizeof(w->dir) ? name_check(*name) : -ENAMETOOLONG;
+	if (slash && (!len || slash[-1] == '/'))
+		r = -EINVAL;
+	if (r)
+		return r;
+	if (w->fd >= 0 && w->len == len && !memcmp(w->dir, path, len))
+		return w->fd;
+	path_walk_end(w);
+	w->fd = walk(w->fs, path, len);
+	w->len = len;
+	memcpy(w->dir, path, len);
+	return w->fd;
+}
+
+int path_open(struct path_walk *w, const char *path)
+{
+	const char *name;
+	int dir, fd;
+
+	if (!*path)
+		return walk(w->fs, path, 0);
+	dir = path_parent(w, path, &name);
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool leads_to(struct path_walk *w, const char *path, const struct inode_key *key)
+{
+	const char *name = "";
 	struct inode_key k;
 	struct statx st;
+	int dir = *path ? path_parent(w, path, &name) : w->fs->cfg.root;
 
-	autofd int fd = path_open(fs, path);
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
+	if (dir < 0 || statx(dir, name, WALK_AT, INODE_KEY_MASK, &st))
 		return false;
 	k = inode_key_of(&st);
 	return k.dev == key->dev && k.ino == key->ino && k.mnt_id == key->mnt_id && k.type == key->type;
@@ -83,28 +135,22 @@ static char *told_path(const struct fs *fs, int fd)
 	return strndup(path + n + 1, (size_t)(len - n - 1));
 }
 
-char *path_of_fd(const struct fs *fs, int fd)
+static char *path_of(struct path_walk *w, int fd, struct statx *st)
 {
-	autofree char *path = told_path(fs, fd);
+	autofree char *path = told_path(w->fs, fd);
 	struct inode_key key;
-	struct statx st;
 
-	if (!path || statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
+	if (statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK | STATX_NLINK, st) || !path)
 		return NULL;
-	key = inode_key_of(&st);
-	return leads_to(fs, path, &key) ? ptr_take(&path) : NULL;
+	key = inode_key_of(st);
+	return leads_to(w, path, &key) ? ptr_take(&path) : NULL;
 }
 
-char *path_find(struct fs *fs, struct inode *i)
+char *path_of_fd(struct path_walk *w, int fd)
 {
-	int fd = inode_fd(fs->inodes, i);
-	char *path;
+	struct statx st = {0};
 
-	if (fd < 0)
-		return NULL;
-	path = path_of_fd(fs, fd);
-	inode_fd_done(i);
-	return path;
+	return path_of(w, fd, &st);
 }
 
 static uint64_t renames(struct fs *fs)
@@ -130,32 +176,40 @@ static struct path *place(struct path_table *t, uint32_t index)
 	return &t->at[index];
 }
 
-static bool is_right(struct fs *fs, const struct path *p, const struct inode *i, bool confirm)
-{
-	return p->path && p->node == inode_node(fs->inodes, i).v &&
-	       (!confirm || leads_to(fs, p->path, &i->key));
-}
-
-/* True if the inode's path is not known. */
-static bool look(struct path_table *t, struct fs *fs, struct inode *i, bool confirm)
-{
-	uint64_t node = inode_node(fs->inodes, i).v;
-	struct path *p = place(t, (uint32_t)node);
-
-	if (!p || is_right(fs, p, i, confirm))
-		return false;
-	free(p->path);
-	*p = (struct path){.node = node, .path = path_find(fs, i)};
-	return !p->path;
-}
-
 struct search {
 	struct path_table *t;
 	struct fs *fs;
 	const _Atomic bool *stop;
 	uint32_t missing;
+	struct path_walk walk;
 	char path[PATH_MAX];
 };
+
+static bool is_right(struct search *s, const struct path *p, const struct inode *i, bool confirm)
+{
+	if (p->node != inode_node(s->fs->inodes, i).v)
+		return false;
+	return p->path ? !confirm || leads_to(&s->walk, p->path, &i->key) : !confirm && p->wanted;
+}
+
+/* True if the inode has a name, and it is not known. */
+static bool look(struct search *s, struct inode *i, bool confirm)
+{
+	uint64_t node = inode_node(s->fs->inodes, i).v;
+	struct path *p = place(s->t, (uint32_t)node);
+	struct statx st = {0};
+	int fd;
+
+	if (!p || is_right(s, p, i, confirm))
+		return false;
+	free(p->path);
+	fd = inode_fd(s->fs->inodes, i);
+	*p = (struct path){.node = node, .path = fd < 0 ? NULL : path_of(&s->walk, fd, &st)};
+	if (fd >= 0)
+		inode_fd_done(i);
+	p->wanted = !p->path && st.stx_nlink;
+	return p->wanted;
+}
 
 /* What was found at s->path: perhaps something that is missing. */
 static void found(struct search *s, const struct inode_key *key)
@@ -163,10 +217,11 @@ static void found(struct search *s, const struct inode_key *key)
 	uint32_t index = inode_index(s->fs->inodes, key);
 	struct path *p = index && index < s->t->n ? &s->t->at[index] : NULL;
 
-	if (!p || p->path || !p->node)
+	if (!p || !p->wanted)
 		return;
 	p->path = strdup(s->path);
-	s->missing--;
+	p->wanted = !p->path;
+	s->missing -= !p->wanted;
 }
 
 static void search_dir(struct search *s, int fd, size_t len, unsigned int depth);
@@ -179,7 +234,7 @@ static void search_entry(struct search *s, int dir, const char *name, size_t len
 
 	if (n < 0 || (size_t)n >= sizeof(s->path) - len)
 		return;
-	if (statx(dir, name, AT_SYMLINK_NOFOLLOW, INODE_KEY_MASK, &st))
+	if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, INODE_KEY_MASK, &st))
 		return;
 	key = inode_key_of(&st);
 	found(s, &key);
@@ -215,10 +270,12 @@ void path_table_refresh(struct path_table *t, struct fs *fs, bool confirm, const
 	if (!s)
 		return;
 	*s = (struct search){.t = t, .fs = fs, .stop = stop};
+	path_walk_init(&s->walk, fs);
 	while (!atomic_load(stop) && (i = inode_next(fs->inodes, &index))) {
-		s->missing += look(t, fs, i, confirm || now != t->renames);
+		s->missing += look(s, i, confirm || now != t->renames);
 		inode_put(fs->inodes, i);
 	}
+	path_walk_end(&s->walk);
 	if (s->missing && fs->cfg.migration.mode == FS_FIND_PATHS)
 		search_dir(s, openat(fs->cfg.root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, 0);
 	t->renames = now;

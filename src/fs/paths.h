@@ -8,20 +8,33 @@
 
 #include "fs/internal.h"
 
+#include <limits.h>
+
+/* Walks from the share down, one component at a time, and keeps the last directory open: paths in order cost
+ * little more than one system call each. */
+struct path_walk {
+	const struct fs *fs;
+	int fd;		    /* of the directory; -1: none yet */
+	size_t len;	    /* of @dir */
+	char dir[PATH_MAX]; /* beneath the share, "": that itself; no NUL at its end */
+};
+
+void path_walk_init(struct path_walk *w, const struct fs *fs);
+void path_walk_end(struct path_walk *w);
 /* An O_PATH descriptor of what lies at @path beneath the share ("": the share), no symbolic link followed.
  * -errno. */
-int path_open(const struct fs *fs, const char *path);
+int path_open(struct path_walk *w, const char *path);
+/* Of the directory that @path, which is not "", ends in, and *name within it; the walk's until its next use.
+ * -errno. */
+int path_parent(struct path_walk *w, const char *path, const char **name);
 
-/* A path by which path_open() found the inode just now; the caller's to free. NULL: it has none, or none was
- * found without looking at the whole tree. */
-char *path_find(struct fs *fs, struct inode *i);
-
-/* The same for any O_PATH descriptor of an inode. */
-char *path_of_fd(const struct fs *fs, int fd);
+/* A path by which path_open() found just now what the O_PATH descriptor @fd is of; the caller's to free.
+ * NULL: it has none, or none was found without looking at the whole tree. */
+char *path_of_fd(struct path_walk *w, int fd);
 
 /*
- * Paths of all inodes. Where the host's kernel does not know an inode's any more, the tree is searched,
- * unless inodes migrate by file handle.
+ * Paths of all inodes. Where the host's kernel does not know an inode's any more, but it has a name, the tree
+ * is searched, unless inodes migrate by file handle.
  * Ends early, with fewer, once *@stop. NULL: out of memory.
  */
 struct path_table;

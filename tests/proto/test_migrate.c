@@ -296,6 +296,75 @@ static void again_and_again(void **state)
 	test_end(&third);
 }
 
+#define MANY 300
+
+/* Goes on reading at *pos until @enough entries of "many" were seen, and notes which. */
+static void read_some(
+	struct fuse_client *c, struct fc_file dir, uint64_t *pos, uint8_t *seen, unsigned int enough)
+{
+	char buf[1024];
+	ssize_t n = 1;
+
+	for (unsigned int count = 0; n > 0 && count < enough;) {
+		n = fc_readdir(c, dir, buf, sizeof(buf), *pos);
+		assert_true(n >= 0);
+		for (ssize_t at = 0; at < n;) {
+			const struct fuse_dirent *d = (const void *)(buf + at);
+			char name[32] = "";
+			unsigned int k;
+
+			memcpy(name, d->name, MIN(d->namelen, sizeof(name) - 1));
+			if (sscanf(name, "entry%u", &k) == 1 && k < MANY)
+				seen[k]++;
+			count++;
+			*pos = d->off;
+			at += (ssize_t)FUSE_DIRENT_ALIGN(sizeof(*d) + d->namelen);
+		}
+	}
+}
+
+/* A directory is read here, there, and here again, where the handle is another file of the host's by now. */
+static void there_and_back(void **state)
+{
+	uint8_t seen[MANY] = {0}, twice[MANY] = {0};
+	struct journey *j = *state;
+	struct fuse_open_out out;
+	struct fc_file dir, whole;
+	uint64_t pos = 0, end = 0;
+	char name[32];
+
+	begin(j, NULL);
+	assert_int_equal(mkdirat(j->from.daemon.share, "many", 0755), 0);
+	for (unsigned int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "many/entry%u", i);
+		assert_int_equal(mknodat(j->from.daemon.share, name, S_IFREG | 0644, 0), 0);
+	}
+	dir.node = lookup(at_from(j), FUSE_ROOT_ID, "many");
+	OK(fc_opendir(at_from(j), dir.node, &out));
+	dir.fh = out.fh;
+	read_some(at_from(j), dir, &pos, seen, 100);
+	OK(fc_opendir(at_from(j), dir.node, &out));
+	whole = (struct fc_file){dir.node, out.fh};
+	read_some(at_from(j), whole, &end, twice, MANY + 2);
+	travel(j, NULL);
+	read_some(at_to(j), dir, &pos, seen, 100);
+	stop(j, &j->to);
+	OK(save(&j->to, j));
+	vm_disconnect(&j->from);
+	OK(vm_connect(&j->from));
+	OK(vm_make_memory(&j->from));
+	OK(vm_make_queues(&j->from));
+	OK(load_bytes(&j->from, j->state, j->len));
+	OK(vm_start(&j->from));
+	read_some(at_from(j), dir, &pos, seen, MANY);
+	read_some(at_from(j), whole, &end, twice, 1);
+	for (unsigned int i = 0; i < MANY; i++) {
+		assert_int_equal(seen[i], 1);
+		assert_int_equal(twice[i], 1);
+	}
+	expect_whole(j, at_from(j));
+}
+
 /* Dirty logging announces it; paths change after that. */
 static void renamed_meanwhile(void **state)
 {
@@ -432,19 +501,32 @@ static void handles_verified(void **state)
 	static const char *const args[] = {"--migration-verify-handles", NULL};
 	struct journey *j = *state;
 
-	begin(j, NULL);
+	begin(j, args);
 	stop(j, &j->from);
 	OK(save(&j->from, j));
-	prepare(&j->to, j->from.daemon.share_path, args);
+	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(load_bytes(&j->to, j->state, j->len));
 	test_end(&j->to);
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "was"), 0);
 	host_write(j, "moved", "other");
-	prepare(&j->to, j->from.daemon.share_path, args);
+	prepare(&j->to, j->from.daemon.share_path, NULL);
 	ERR(load_bytes(&j->to, j->state, j->len), EREMOTEIO);
-	test_end(&j->to);
+}
+
+/* Nobody asked for it: another file of the same name will do. */
+static void handles_not_verified(void **state)
+{
+	struct journey *j = *state;
+
+	begin(j, NULL);
+	stop(j, &j->from);
+	OK(save(&j->from, j));
+	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "was"), 0);
+	host_write(j, "moved", "other");
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(load_bytes(&j->to, j->state, j->len));
+	OK(vm_start(&j->to));
+	expect_data(at_to(j), j->moved, "other");
 }
 
 /* Cut at each place, and each byte another one: refused, and the next state is taken. */
@@ -531,6 +613,7 @@ int main(void)
 		JOURNEY(locks_change_hands),
 		JOURNEY(goes_on_here),
 		JOURNEY(again_and_again),
+		JOURNEY(there_and_back),
 		JOURNEY(renamed_meanwhile),
 		JOURNEY(confirmed),
 		JOURNEY(searched),
@@ -539,6 +622,7 @@ int main(void)
 		JOURNEY(guest_error_if_missing),
 		JOURNEY(by_file_handle),
 		JOURNEY(handles_verified),
+		JOURNEY(handles_not_verified),
 		JOURNEY(damaged),
 		JOURNEY(other_options),
 		JOURNEY(out_of_turn),

@@ -39,14 +39,15 @@ static inline struct fs_config share_config(void)
 	return cfg;
 }
 
-static inline void share_new(struct share *s, struct fs_config cfg)
+/* Over @dir, which exists. */
+static inline void share_over(struct share *s, struct fs_config cfg, const char *dir)
 {
 	struct op_features features = {.posix_locks = true, .flock_locks = true, .killpriv_v2 = true};
 	struct segment_plan plan[SEGMENT_SECTIONS] = {0};
 
 	memset(s, 0, sizeof(*s));
 	s->c.may_block = share_may_block;
-	fixture_make_dir(s->dir, sizeof(s->dir));
+	snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	s->dirfd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(s->dirfd >= 0);
 	cfg.root = open(s->dir, O_PATH | O_CLOEXEC);
@@ -58,13 +59,27 @@ static inline void share_new(struct share *s, struct fs_config cfg)
 	assert_int_equal(fs_ops.init(s->fs, &features), 0);
 }
 
-static inline void share_free(struct share *s)
+static inline void share_new(struct share *s, struct fs_config cfg)
+{
+	char dir[64];
+
+	fixture_make_dir(dir, sizeof(dir));
+	share_over(s, cfg, dir);
+}
+
+/* The directory stays. */
+static inline void share_leave(struct share *s)
 {
 	assert_int_equal(cred_daemon(s->fs), 0);
 	fs_ops.destroy(s->fs);
 	fs_free(s->fs);
 	segment_close(&s->seg);
 	close(s->dirfd);
+}
+
+static inline void share_free(struct share *s)
+{
+	share_leave(s);
 	fixture_remove_dir(s->dir);
 }
 
