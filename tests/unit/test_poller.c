@@ -37,7 +37,7 @@ static void test_goes_on_while_it_pays(void **state)
 	(void)state;
 	for (int i = 0; i < 1000; i++) {
 		assert_true(poller_wants(&p));
-		poller_hit(&p);
+		poller_hit(&p, MAX_NS / 10);
 	}
 	poller_miss(&p); /* one in vain is forgiven */
 	assert_true(poller_wants(&p));
@@ -61,9 +61,56 @@ static void test_tries_in_vain_become_rare(void **state)
 	sleeps = sleeps_until_try(&p, 5000, UINT32_MAX);
 	assert_in_range(sleeps, 0, POLLER_BACKOFF_MAX);
 	for (int i = 0; i < 12; i++)
-		poller_hit(&p);
+		poller_hit(&p, MAX_NS / 10);
 	poller_miss(&p); /* it paid again: forgiven again */
 	assert_true(poller_wants(&p));
+}
+
+/* Where the guest is quick, and where it is not that quick any more. */
+static void test_tries_are_as_long_as_they_must(void **state)
+{
+	struct poller p = {.max_ns = MAX_NS};
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		poller_hit(&p, 3000);
+	assert_in_range(p.try_ns, 3000, 15000);
+	for (int i = 0; i < 100; i++)
+		poller_hit(&p, 1);
+	assert_in_range(p.try_ns, 1000, POLLER_TRY_MIN_NS + 10);
+	for (int i = 0; i < 5; i++)
+		poller_miss(&p);
+	assert_int_equal(p.try_ns, MAX_NS);
+	for (int i = 0; i < 100; i++)
+		poller_hit(&p, MAX_NS - 1);
+	assert_in_range(p.try_ns, MAX_NS - 10, MAX_NS);
+}
+
+/* One in two is not enough, three of four are. */
+static void test_pays(void **state)
+{
+	struct poller p = {.max_ns = MAX_NS};
+	uint32_t sleeps = 0, tries = 0;
+
+	(void)state;
+	for (; sleeps < 100000; tries++) {
+		sleeps += sleeps_until_try(&p, 5000, UINT32_MAX);
+		if (tries % 2)
+			poller_hit(&p, 5000);
+		else
+			poller_miss(&p);
+	}
+	assert_in_range(tries, 1, 1000);
+	p = (struct poller){.max_ns = MAX_NS};
+	sleeps = 0;
+	for (tries = 0; tries < 10000; tries++) {
+		sleeps += sleeps_until_try(&p, 5000, UINT32_MAX);
+		if (tries % 4)
+			poller_hit(&p, 5000);
+		else
+			poller_miss(&p);
+	}
+	assert_in_range(sleeps, 0, 10);
 }
 
 /* As of a guest that asks a thousand times a second. */
@@ -75,7 +122,7 @@ static void test_long_sleeps_cost_no_tries(void **state)
 	poller_miss(&p);
 	poller_miss(&p);
 	assert_int_equal(sleeps_until_try(&p, 1000000, 10000), 10000);
-	assert_int_equal(sleeps_until_try(&p, MAX_NS, 10000), 1);
+	assert_int_equal(sleeps_until_try(&p, MAX_NS, 10000), 3);
 }
 
 /* What is there is found, however short the try; what is not is noted as one in vain. */
@@ -88,13 +135,13 @@ static void test_look(void **state)
 
 	(void)state;
 	assert_false(poller_look(&p, &split));
-	assert_int_equal(p.backoff, 1);
-	assert_false(poller_look(&p, &packed));
 	assert_int_equal(p.backoff, 3);
-	assert_int_equal(p.skip, 1);
+	assert_false(poller_look(&p, &packed));
+	assert_int_equal(p.backoff, 15);
+	assert_int_equal(p.skip, 3);
 	word = htole16(1 << 7 | 3); /* there before anybody looked: neither in vain nor a success */
 	assert_true(poller_look(&p, &split));
-	assert_int_equal(p.backoff, 3);
+	assert_int_equal(p.backoff, 15);
 	assert_true(poller_look(&p, &packed));
 	word = htole16(1 << 7 | 1 << 15);
 	assert_false(poller_look(&p, &packed));
@@ -106,6 +153,8 @@ int main(void)
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_goes_on_while_it_pays),
 		cmocka_unit_test(test_tries_in_vain_become_rare),
+		cmocka_unit_test(test_tries_are_as_long_as_they_must),
+		cmocka_unit_test(test_pays),
 		cmocka_unit_test(test_long_sleeps_cost_no_tries),
 		cmocka_unit_test(test_look),
 	};
