@@ -123,6 +123,11 @@ bool test_packed(void)
 	return own_packed;
 }
 
+void test_set_packed(bool packed)
+{
+	own_packed = packed;
+}
+
 int test_own_begin(void **state)
 {
 	static struct vm vm;

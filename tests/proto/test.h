@@ -77,6 +77,7 @@ int test_own_finish(void **state);
 #f, f, test_own_begin, test_own_finish, NULL \
 	}
 bool test_packed(void);
+void test_set_packed(bool packed); /* for groups that are run otherwise */
 bool test_is_colofs(void);
 
 /* Boots the test's vm, with the group's kind of ring, or fails the test. Either may be NULL. */
