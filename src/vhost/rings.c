@@ -10,6 +10,7 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 /* A packed ring that nobody gave a base begins at 0 with both wrap counters set (virtio 1.2, 2.8.1). */
@@ -287,9 +288,19 @@ HANDLER(handle_set_vring_addr)
 }
 
 /*
- * Something that can be waited on and written to without waiting: an eventfd, a pipe. No socket: it could be
- * the front-end's end of this very connection, which we would keep from ending.
+ * One that was connected to somewhere: it could be the front-end's end of this very connection, which we
+ * would keep from ending. User-Mode Linux sends one of a socketpair(2).
  */
+static bool is_connection(int fd, const struct stat *st)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return S_ISSOCK(st->st_mode) &&
+	       (getpeername(fd, (struct sockaddr *)&peer, &len) || len > sizeof(sa_family_t));
+}
+
+/* Something that can be waited on and written to without waiting: an eventfd, a pipe, half a socketpair. */
 static int check_event_fd(int fd, struct err *err)
 {
 	struct stat st;
@@ -297,7 +308,7 @@ static int check_event_fd(int fd, struct err *err)
 
 	if (flags < 0 || fstat(fd, &st))
 		return err_sys(err, errno, "looking at a descriptor");
-	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || S_ISSOCK(st.st_mode))
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || is_connection(fd, &st))
 		return err_set(err, EINVAL, "a descriptor that nothing can wait on");
 	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return err_sys(err, errno, "making a descriptor non-blocking");
