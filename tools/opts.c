@@ -4,6 +4,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/number.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -106,37 +107,22 @@ void opts_help(void)
 
 static int parse_mem(struct run_opts *o, const char *s, struct err *e)
 {
-	static const char units[] = "KMG";
-	unsigned int shift = 20; /* a bare number means MiB, as with QEMU */
-	const char *unit;
-	uint64_t v = 0;
-	char *end;
+	uint64_t v;
+	int r = number_parse_size(s, 20, &v); /* a bare number means MiB, as with QEMU */
 
-	errno = 0;
-	if (*s >= '0' && *s <= '9')
-		v = strtoull(s, &end, 10);
-	else
+	if (r == -EINVAL)
 		return err_set(e, EINVAL, "--mem '%s': not a size; write it like 512M or 2G", s);
-	if (*end) {
-		unit = strchr(units, *end & ~0x20);
-		if (!unit || end[1])
-			return err_set(e, EINVAL, "--mem '%s': not a size; write it like 512M or 2G", s);
-		shift = 10 * (unsigned int)(unit - units + 1);
-	}
-	if (errno || v > MEM_MAX >> shift || v << shift < MEM_MIN)
+	if (r || v > MEM_MAX || v < MEM_MIN)
 		return err_set(e, ERANGE, "--mem '%s': out of range; give 128M to 1024G", s);
-	o->mem = (v << shift) / MIB * MIB;
+	o->mem = v / MIB * MIB;
 	return 0;
 }
 
 static int parse_timeout(struct run_opts *o, const char *s, struct err *e)
 {
-	unsigned long v;
-	char *end;
+	uint64_t v;
 
-	errno = 0;
-	v = strtoul(s, &end, 10);
-	if (*s < '0' || *s > '9' || *end || errno || v > 86400)
+	if (number_parse(s, &v) || v > 86400)
 		return err_set(e, EINVAL, "--boot-timeout '%s': give seconds, 0 to 86400", s);
 	o->boot_timeout_s = (unsigned int)v;
 	return 0;

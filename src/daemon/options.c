@@ -2,13 +2,12 @@
 /* The parser: finds rows of the table and sets what they say. What options mean together: options_check.c. */
 #include "daemon/options.h"
 
-#include "base/arith.h"
+#include "base/number.h"
 #include "daemon/options_check.h"
 #include "daemon/options_table.h"
 #include "fs/idmap.h"
 #include "fs/xattrmap.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -33,13 +32,10 @@ static bool takes_value(const struct met *m)
 static int set_number(struct options_parse *p, const struct met *m)
 {
 	void *at = (char *)p->o + m->row->offset;
-	unsigned long long v;
 	uint32_t narrow;
-	char *end;
+	uint64_t v;
 
-	errno = 0;
-	v = strtoull(m->value, &end, 10);
-	if (!isdigit((unsigned char)m->value[0]) || *end || errno || v < m->row->min || v > m->row->max)
+	if (number_parse(m->value, &v) || v < m->row->min || v > m->row->max)
 		return err_set(p->err, EINVAL, "%s: not a number from %llu to %llu; give one in that range",
 			m->shown, (unsigned long long)m->row->min, (unsigned long long)m->row->max);
 	narrow = (uint32_t)v;
@@ -64,16 +60,9 @@ static int set_seconds(struct options_parse *p, const struct met *m)
 
 static int set_bytes(struct options_parse *p, const struct met *m)
 {
-	static const char units[] = "KMG";
-	char *end;
 	uint64_t v;
-	const char *unit;
 
-	errno = 0;
-	v = strtoull(m->value, &end, 10);
-	unit = *end ? strchr(units, *end) : NULL;
-	if (errno || *m->value < '0' || *m->value > '9' || (*end && (!unit || end[1])) ||
-		(unit && !arith_mul(v, UINT64_C(1) << 10 * (unit - units + 1), &v)) || v > m->row->max)
+	if (number_parse_size(m->value, 0, &v) || v > m->row->max)
 		return err_set(p->err, EINVAL,
 			"%s: not a size; give bytes, or a number with K, M or G, %llu at "
 			"most",

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/cursor.h"
 #include "base/err.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,6 +94,34 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
+static void test_number(void **state)
+{
+	static const char *const none[] = {"", "x", "-1", "+1", " 1", "1 ", "0x10", "1.5"};
+	static const char *const no_size[] = {"K", "1KB", "1T", "1 K", "-1K", "99999999999999999999x"};
+	uint64_t v;
+
+	(void)state;
+	assert_int_equal(number_parse("0", &v), 0);
+	assert_int_equal(v, 0);
+	assert_int_equal(number_parse("18446744073709551615", &v), 0);
+	assert_int_equal(v, UINT64_MAX);
+	assert_int_equal(number_parse("18446744073709551616", &v), -ERANGE);
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		assert_int_equal(number_parse(none[i], &v), -EINVAL);
+		assert_int_equal(number_parse_size(none[i], 0, &v), -EINVAL);
+	}
+	assert_int_equal(number_parse_size("3", 20, &v), 0);
+	assert_int_equal(v, 3 << 20);
+	assert_int_equal(number_parse_size("3K", 20, &v), 0);
+	assert_int_equal(v, 3072);
+	assert_int_equal(number_parse_size("2g", 0, &v), 0);
+	assert_int_equal(v, 1ull << 31);
+	assert_int_equal(number_parse_size("17179869184G", 0, &v), -ERANGE);
+	assert_int_equal(number_parse_size("99999999999999999999", 0, &v), -ERANGE);
+	for (size_t i = 0; i < ARRAY_LEN(no_size); i++)
+		assert_int_equal(number_parse_size(no_size[i], 0, &v), -EINVAL);
+}
+
 static void test_cleanup(void **state)
 {
 	pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
@@ -129,6 +158,7 @@ int main(void)
 		cmocka_unit_test(test_err_long),
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_arith),
+		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_cleanup),
 	};
 

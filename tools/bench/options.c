@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include "base/arith.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -88,26 +89,10 @@ static int bad(struct err *err, const char *name, const char *value)
 	return err_set(err, EINVAL, "--%s=%s: no such value", name, value);
 }
 
-/* A decimal number, with K, M or G if it is a size, in the range. */
+/* A number, with K, M or G if it is a size, in the range. */
 static int number(const char *s, uint64_t low, uint64_t high, uint64_t *out)
 {
-	static const char units[] = "KMG";
-	const char *unit;
-	char *end;
-	uint64_t scale = 1;
-
-	errno = 0;
-	if (*s < '0' || *s > '9')
-		return -EINVAL;
-	*out = strtoull(s, &end, 10);
-	unit = *end ? strchr(units, *end) : NULL;
-	if (unit) {
-		scale = 1ull << (10 * (unit - units + 1));
-		end++;
-	}
-	if (errno || *end || !arith_mul(*out, scale, out) || *out < low || *out > high)
-		return -EINVAL;
-	return 0;
+	return number_parse_size(s, 0, out) || *out < low || *out > high ? -EINVAL : 0;
 }
 
 static int count(const char *s, unsigned int low, unsigned int high, unsigned int *out)
