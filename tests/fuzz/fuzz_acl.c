@@ -14,19 +14,13 @@
 #define ENTRY 8
 #define FIRST 4
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
 /* Both ways, so that each id has its way back; one is forbidden. */
 static struct idmap *make_map(const char *a, const char *b)
 {
 	struct idmap *m = idmap_new();
 
-	require(m && !idmap_add(m, a, NULL) && !idmap_add(m, b, NULL));
-	require(!idmap_add(m, "forbid-guest:77:1", NULL));
+	fuzz_require(m && !idmap_add(m, a, NULL) && !idmap_add(m, b, NULL));
+	fuzz_require(!idmap_add(m, "forbid-guest:77:1", NULL));
 	return m;
 }
 
@@ -37,9 +31,9 @@ static bool has_id(const uint8_t *entry)
 
 static void compare(const uint8_t *was, const uint8_t *is, size_t size)
 {
-	require(!memcmp(was, is, FIRST));
+	fuzz_require(!memcmp(was, is, FIRST));
 	for (size_t at = FIRST; at < size; at += ENTRY)
-		require(!memcmp(was + at, is + at, has_id(was + at) ? ENTRY / 2 : ENTRY));
+		fuzz_require(!memcmp(was + at, is + at, has_id(was + at) ? ENTRY / 2 : ENTRY));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -53,15 +47,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uids = make_map("map:0:1000:50", "map:1000:0:50");
 		gids = make_map("map:5:4294967200:20", "map:4294967200:5:20");
 	}
-	require(value);
+	fuzz_require(value);
 	memcpy(value, data, size);
 	r = acl_to_host(value, size, uids, gids);
-	require(r == 0 || r == -EINVAL || r == -EOPNOTSUPP || r == -EPERM);
-	require(whole == (r != -EINVAL));
+	fuzz_require(r == 0 || r == -EINVAL || r == -EOPNOTSUPP || r == -EPERM);
+	fuzz_require(whole == (r != -EINVAL));
 	if (!r && size) {
 		compare(data, value, size);
-		require(!acl_to_guest(value, size, uids, gids));
-		require(!memcmp(value, data, size));
+		fuzz_require(!acl_to_guest(value, size, uids, gids));
+		fuzz_require(!memcmp(value, data, size));
 	}
 	free(value);
 	return 0;

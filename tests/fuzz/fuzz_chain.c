@@ -66,19 +66,13 @@ struct run {
 	uint8_t shadow[FILE_SIZE]; /* what the driver wrote */
 };
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
 static int make_memory(size_t size, uint8_t **out)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
 
-	require(fd >= 0 && !ftruncate(fd, (off_t)size));
+	fuzz_require(fd >= 0 && !ftruncate(fd, (off_t)size));
 	*out = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	require(*out != MAP_FAILED);
+	fuzz_require(*out != MAP_FAILED);
 	return fd;
 }
 
@@ -93,24 +87,14 @@ static void make_guest(void)
 		for (size_t i = 0; i < ARRAY_LEN(layout); i++) {
 			struct mem_map *old = guest.map[m];
 
-			require(!mem_with(old, &layout[i], fd, &guest.map[m], NULL));
+			fuzz_require(!mem_with(old, &layout[i], fd, &guest.map[m], NULL));
 			mem_unref(old);
 		}
 	}
 	guest.log = mem_log_new(bits, 0, 8, NULL);
-	require(guest.log);
+	fuzz_require(guest.log);
 	close(fd);
 	close(bits);
-}
-
-static uint32_t take(struct cursor *c, size_t len)
-{
-	uint32_t v = 0;
-	const void *p = cursor_take(c, len);
-
-	if (p)
-		memcpy(&v, p, len);
-	return v;
 }
 
 /* The driver's write; the end of memory cuts it. */
@@ -125,10 +109,10 @@ static void drive(struct run *r, size_t off, const void *bytes, size_t len)
 
 static void put_desc(struct run *r, struct cursor *c)
 {
-	uint32_t slot = take(c, 1) % SLOTS_MAX;
-	uint64_t addr = take(c, 2);
-	uint32_t len = take(c, 2);
-	uint32_t words = take(c, 4);
+	uint32_t slot = fuzz_take(c, 1) % SLOTS_MAX;
+	uint64_t addr = fuzz_take(c, 2);
+	uint32_t len = fuzz_take(c, 2);
+	uint32_t words = fuzz_take(c, 4);
 
 	drive(r, slot * 16, &addr, 8);
 	drive(r, slot * 16 + 8, &len, 4);
@@ -137,7 +121,7 @@ static void put_desc(struct run *r, struct cursor *c)
 
 static void publish(struct run *r, struct cursor *c)
 {
-	uint16_t head = (uint16_t)take(c, 1), idx;
+	uint16_t head = (uint16_t)fuzz_take(c, 1), idx;
 
 	memcpy(&idx, guest.ram + AVAIL_OFF + 2, 2);
 	if (r->cfg.packed)
@@ -154,10 +138,10 @@ static void check_writes(struct run *r)
 	size_t desc_len = r->cfg.packed ? 16 * r->cfg.size : 0;
 	static const uint8_t none[8];
 
-	require(r->cfg.log || !memcmp(guest.bits, none, 8));
-	require(!(guest.bits[0] & ~2) && !memcmp(guest.bits + 1, none, 7));
-	require(!memcmp(guest.ram + desc_len, r->shadow + desc_len, USED_OFF - desc_len));
-	require(!memcmp(guest.ram + USED_OFF + used_len, r->shadow + USED_OFF + used_len,
+	fuzz_require(r->cfg.log || !memcmp(guest.bits, none, 8));
+	fuzz_require(!(guest.bits[0] & ~2) && !memcmp(guest.bits + 1, none, 7));
+	fuzz_require(!memcmp(guest.ram + desc_len, r->shadow + desc_len, USED_OFF - desc_len));
+	fuzz_require(!memcmp(guest.ram + USED_OFF + used_len, r->shadow + USED_OFF + used_len,
 		FILE_SIZE - USED_OFF - used_len));
 }
 
@@ -190,27 +174,27 @@ static void pop(struct run *r)
 		return;
 	*c = (struct vring_chain){.iov = r->iov[r->nheld], .max = r->max};
 	ret = vring_pop(r->vr, c);
-	require(ret == 1 || ret == 0 || ret == -EPROTO);
-	require(!r->broken || ret == -EPROTO);
+	fuzz_require(ret == 1 || ret == 0 || ret == -EPROTO);
+	fuzz_require(!r->broken || ret == -EPROTO);
 	r->broken = ret < 0;
-	require(c->nin + c->nout <= r->max);
+	fuzz_require(c->nin + c->nout <= r->max);
 	for (unsigned int i = 0; i < c->nin + c->nout; i++)
-		require(in_memory(r, &c->iov[i]));
+		fuzz_require(in_memory(r, &c->iov[i]));
 	if (ret != 1) {
-		require(vring_base(r->vr) == base);
+		fuzz_require(vring_base(r->vr) == base);
 		return;
 	}
-	require(vring_base(r->vr) != base);
-	require(c->ndesc > 0);
+	fuzz_require(vring_base(r->vr) != base);
+	fuzz_require(c->ndesc > 0);
 	r->slots += slots_of(r, c);
 	r->nheld++;
-	require(r->slots <= r->cfg.size);
+	fuzz_require(r->slots <= r->cfg.size);
 }
 
 static void push(struct run *r, struct cursor *c)
 {
-	unsigned int pick = take(c, 1);
-	uint32_t len = take(c, 2);
+	unsigned int pick = fuzz_take(c, 1);
+	uint32_t len = fuzz_take(c, 2);
 
 	if (!r->nheld)
 		return;
@@ -226,7 +210,8 @@ static void restart(struct run *r)
 {
 	uint32_t base = vring_stop(r->vr);
 
-	require(!vring_start(r->vr, &r->cfg, base, guest.map[r->map], r->cfg.log ? guest.log : NULL, NULL));
+	fuzz_require(
+		!vring_start(r->vr, &r->cfg, base, guest.map[r->map], r->cfg.log ? guest.log : NULL, NULL));
 	r->broken = false;
 	r->nheld = r->slots = 0;
 }
@@ -234,17 +219,18 @@ static void restart(struct run *r)
 static void remap(struct run *r)
 {
 	r->map ^= 1;
-	require(!vring_remap(r->vr, guest.map[r->map], r->cfg.log ? guest.log : NULL, r->cfg.log_addr, NULL));
+	fuzz_require(
+		!vring_remap(r->vr, guest.map[r->map], r->cfg.log ? guest.log : NULL, r->cfg.log_addr, NULL));
 }
 
 static void step(struct run *r, struct cursor *c)
 {
 	size_t off, len;
 
-	switch (take(c, 1) % STEPS) {
+	switch (fuzz_take(c, 1) % STEPS) {
 	case STEP_WRITE:
-		off = take(c, 2) * 4;
-		len = take(c, 1);
+		off = fuzz_take(c, 2) * 4;
+		len = fuzz_take(c, 1);
 		drive(r, off, cursor_take(c, len), len);
 		return;
 	case STEP_DESC:
@@ -260,7 +246,7 @@ static void step(struct run *r, struct cursor *c)
 		vring_wants_call(r->vr);
 		break;
 	case STEP_KICK:
-		require(!vring_want_kick(r->vr) || !r->broken);
+		fuzz_require(!vring_want_kick(r->vr) || !r->broken);
 		break;
 	case STEP_NO_KICK:
 		vring_no_kick(r->vr);
@@ -280,7 +266,7 @@ static void step(struct run *r, struct cursor *c)
 
 static bool start(struct run *r, struct cursor *c)
 {
-	uint32_t flags = take(c, 1), size = take(c, 1), base = take(c, 4);
+	uint32_t flags = fuzz_take(c, 1), size = fuzz_take(c, 1), base = fuzz_take(c, 4);
 
 	r->cfg = (struct vring_config){.packed = flags & IN_PACKED,
 		.event_idx = flags & IN_EVENT_IDX,
@@ -293,7 +279,7 @@ static bool start(struct run *r, struct cursor *c)
 	r->cfg.size = r->cfg.packed ? 1 + size % SLOTS_MAX : 1U << size % 5;
 	r->max = flags & IN_FEW_PIECES ? 3 : PIECES;
 	r->vr = vring_new();
-	require(r->vr);
+	fuzz_require(r->vr);
 	return !vring_start(r->vr, &r->cfg, base, guest.map[0], r->cfg.log ? guest.log : NULL, NULL);
 }
 

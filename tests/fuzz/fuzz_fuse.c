@@ -23,22 +23,6 @@ static const char *const names[] = {
 	".", "..", "a", "gone", "12345678", "a longer name than the others", NULL};
 static const unsigned int pieces[] = {0, 1, 7, 40};
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-static unsigned int take(struct cursor *c, size_t bytes)
-{
-	const uint8_t *p = cursor_take(c, bytes);
-	unsigned int v = 0;
-
-	for (size_t i = bytes; p && i > 0; i--)
-		v = v << 8 | p[i - 1];
-	return v;
-}
-
 static struct fuse_session_config config_of(unsigned int bits)
 {
 	struct fuse_session_config cfg = guest_config();
@@ -56,7 +40,7 @@ static bool entry_at(const struct guest *g, size_t at)
 {
 	struct fuse_entry_out e;
 
-	require(at + sizeof(e) <= g->nbody);
+	fuzz_require(at + sizeof(e) <= g->nbody);
 	memcpy(&e, g->body + at, sizeof(e));
 	return e.nodeid;
 }
@@ -70,12 +54,12 @@ static int64_t walk_listing(const struct guest *g, size_t head)
 	while (at < g->nbody) {
 		struct fuse_dirent d;
 
-		require(at + head <= g->nbody);
+		fuzz_require(at + head <= g->nbody);
 		memcpy(&d, g->body + at + head - sizeof(d), sizeof(d));
-		require(d.namelen && d.namelen <= 255);
+		fuzz_require(d.namelen && d.namelen <= 255);
 		inodes += head > sizeof(d) && entry_at(g, at);
 		at += arith_align_up(head + d.namelen, 8);
-		require(at <= g->nbody);
+		fuzz_require(at <= g->nbody);
 	}
 	return inodes;
 }
@@ -128,7 +112,7 @@ static void check_unchanged(const struct fs *fs)
 		"fallocate ", "copy "};
 
 	for (size_t i = 0; i < ARRAY_LEN(changes); i++)
-		require(strncmp(fs->log, changes[i], strlen(changes[i])) != 0);
+		fuzz_require(strncmp(fs->log, changes[i], strlen(changes[i])) != 0);
 }
 
 static void send_and_check(struct guest *g, uint32_t opcode, bool readonly)
@@ -142,13 +126,13 @@ static void send_and_check(struct guest *g, uint32_t opcode, bool readonly)
 	fake_clear(&g->fs);
 	r = guest_send(g);
 	g->fs.fail = 0;
-	require(r >= 0 || r == -EPROTO);
+	fuzz_require(r >= 0 || r == -EPROTO);
 	for (size_t i = r > 0 ? (size_t)r : 0; i < g->room; i++)
-		require(g->out[i] == 0xee);
-	require(g->fs.dir_locks == 0);
+		fuzz_require(g->out[i] == 0xee);
+	fuzz_require(g->fs.dir_locks == 0);
 	if (!drops) {
-		require((int64_t)(g->fs.lookups - lookups) == lookups_told(g, opcode));
-		require(g->fs.handles - handles == handles_told(g, opcode));
+		fuzz_require((int64_t)(g->fs.lookups - lookups) == lookups_told(g, opcode));
+		fuzz_require(g->fs.handles - handles == handles_told(g, opcode));
 	}
 	if (readonly)
 		check_unchanged(&g->fs);
@@ -156,15 +140,15 @@ static void send_and_check(struct guest *g, uint32_t opcode, bool readonly)
 
 static void step(struct guest *g, struct cursor *c, bool readonly)
 {
-	uint32_t opcode = take(c, 1);
-	unsigned int form = take(c, 1);
-	unsigned int room = take(c, 1);
+	uint32_t opcode = fuzz_take(c, 1);
+	unsigned int form = fuzz_take(c, 1);
+	unsigned int room = fuzz_take(c, 1);
 	size_t len;
 
 	guest_begin(g, opcode, 0);
-	guest_header(g)->nodeid = take(c, 1);
-	guest_header(g)->total_extlen = (uint16_t)take(c, 1);
-	len = take(c, 2);
+	guest_header(g)->nodeid = fuzz_take(c, 1);
+	guest_header(g)->total_extlen = (uint16_t)fuzz_take(c, 1);
+	len = fuzz_take(c, 2);
 	len = MIN(len, cursor_left(c));
 	guest_put(g, cursor_take(c, len), len);
 	g->len_lie = (form >> 4 & 1) - (form >> 5 & 1);
@@ -178,14 +162,14 @@ static void step(struct guest *g, struct cursor *c, bool readonly)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cursor c = cursor_over(data, size);
-	struct fuse_session_config cfg = config_of(take(&c, 1));
+	struct fuse_session_config cfg = config_of(fuzz_take(&c, 1));
 	struct guest g;
 
 	log_setup(LOG_LEVEL_OFF, false, "fuzz");
 	guest_open(&g, &cfg);
 	g.fs.names = names;
 	g.fs.file_size = 3000;
-	guest_init(&g, take(&c, 1), UINT64_MAX, NULL);
+	guest_init(&g, fuzz_take(&c, 1), UINT64_MAX, NULL);
 	for (unsigned int steps = 0; cursor_left(&c) && steps < 400; steps++)
 		step(&g, &c, cfg.readonly);
 	guest_close(&g);

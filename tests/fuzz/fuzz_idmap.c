@@ -20,12 +20,6 @@ struct note {
 	unsigned int from, to, count;
 };
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
 static bool is(const struct note *n, const char *word)
 {
 	return !strcmp(n->word, word);
@@ -35,12 +29,12 @@ static struct note read_note(const char *rule)
 {
 	struct note n = {0};
 
-	require(sscanf(rule, "%15[^:]:", n.word) == 1);
+	fuzz_require(sscanf(rule, "%15[^:]:", n.word) == 1);
 	rule += strlen(n.word) + 1;
 	if (is(&n, "forbid-guest"))
-		require(sscanf(rule, "%u:%u", &n.from, &n.count) == 2);
+		fuzz_require(sscanf(rule, "%u:%u", &n.from, &n.count) == 2);
 	else
-		require(sscanf(rule, "%u:%u:%u", &n.from, &n.to, &n.count) == 3);
+		fuzz_require(sscanf(rule, "%u:%u:%u", &n.from, &n.to, &n.count) == 3);
 	return n;
 }
 
@@ -64,8 +58,8 @@ static void check_host(const struct idmap *m, const struct note *notes, unsigned
 		want = is(o, "squash-guest") ? o->to : o->to + (id - o->from);
 	}
 	r = idmap_to_host(m, id, &got);
-	require(r == (forbidden ? -EPERM : 0));
-	require(r || (got == want && (got != IDMAP_NONE || id == IDMAP_NONE)));
+	fuzz_require(r == (forbidden ? -EPERM : 0));
+	fuzz_require(r || (got == want && (got != IDMAP_NONE || id == IDMAP_NONE)));
 }
 
 static void check_guest(const struct idmap *m, const struct note *notes, unsigned int n, uint32_t id)
@@ -82,8 +76,8 @@ static void check_guest(const struct idmap *m, const struct note *notes, unsigne
 		else if (is(o, "squash-host") && within(id, o->from, o->count))
 			want = o->to;
 	}
-	require(idmap_to_guest(m, id) == want);
-	require(want != IDMAP_NONE || id == IDMAP_NONE);
+	fuzz_require(idmap_to_guest(m, id) == want);
+	fuzz_require(want != IDMAP_NONE || id == IDMAP_NONE);
 }
 
 static void check(const struct idmap *m, const struct note *notes, unsigned int n, uint32_t id)
@@ -102,14 +96,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned int n = 0;
 	const char *rule;
 
-	require(m);
+	fuzz_require(m);
 	while (n < RULES_MAX && (rule = cursor_string(&c))) {
 		struct err err = {0};
 
 		if (!idmap_add(m, rule, &err))
 			notes[n++] = read_note(rule);
 		else
-			require(err.text[0]);
+			fuzz_require(err.text[0]);
 	}
 	check(m, notes, n, 0);
 	for (unsigned int i = 0; i < n; i++) {

@@ -14,22 +14,16 @@
 
 #define MAX_ARGS 64
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
 static void check_taken(const struct options *o)
 {
 	if (o->action != OPTIONS_RUN)
 		return;
-	require(o->sandbox.shared_dir != NULL);
-	require(o->socket_path || o->fd != OPTIONS_NO_FD);
-	require(!o->tag || strlen(o->tag) <= 36);
-	require(o->fs.max_inodes >= 1024 && o->fs.max_handles >= 16);
-	require(o->uid_map.n <= OPTIONS_RULES_MAX && o->translate_gid.n <= OPTIONS_RULES_MAX);
-	require(o->fs.uids == o->uids && o->fs.gids == o->gids && o->fs.xattrmap == o->xattrmap);
+	fuzz_require(o->sandbox.shared_dir != NULL);
+	fuzz_require(o->socket_path || o->fd != OPTIONS_NO_FD);
+	fuzz_require(!o->tag || strlen(o->tag) <= 36);
+	fuzz_require(o->fs.max_inodes >= 1024 && o->fs.max_handles >= 16);
+	fuzz_require(o->uid_map.n <= OPTIONS_RULES_MAX && o->translate_gid.n <= OPTIONS_RULES_MAX);
+	fuzz_require(o->fs.uids == o->uids && o->fs.gids == o->gids && o->fs.xattrmap == o->xattrmap);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -46,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		argv[argc++] = (char *)(uintptr_t)arg;
 	r = options_parse(&o, argc, argv, &err);
 	if (r)
-		require(r == -EINVAL && err.text[0] && !strpbrk(err.text, "\r\n"));
+		fuzz_require(r == -EINVAL && err.text[0] && !strpbrk(err.text, "\r\n"));
 	else
 		check_taken(&o);
 	options_free(&o);

@@ -44,22 +44,6 @@ static struct {
 	unsigned int nnodes, nfhs;
 } run;
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-static unsigned int take(struct cursor *c, size_t bytes)
-{
-	const uint8_t *p = cursor_take(c, bytes);
-	unsigned int v = 0;
-
-	for (size_t i = bytes; p && i > 0; i--)
-		v = v << 8 | p[i - 1];
-	return v;
-}
-
 /* Flags that keep files from being removed, and devices of the host, are not for a test to make. */
 static void drop_capabilities(void)
 {
@@ -67,12 +51,12 @@ static void drop_capabilities(void)
 	struct __user_cap_data_struct d[2];
 	static const unsigned int away[] = {CAP_LINUX_IMMUTABLE, CAP_MKNOD, CAP_SYS_RESOURCE};
 
-	require(!syscall(SYS_capget, &h, d));
+	fuzz_require(!syscall(SYS_capget, &h, d));
 	for (size_t i = 0; i < ARRAY_LEN(away); i++) {
 		d[away[i] / 32].effective &= ~(1u << away[i] % 32);
 		d[away[i] / 32].permitted &= ~(1u << away[i] % 32);
 	}
-	require(!syscall(SYS_capset, &h, d));
+	fuzz_require(!syscall(SYS_capset, &h, d));
 }
 
 static void put_file(const char *name, const char *text)
@@ -82,7 +66,7 @@ static void put_file(const char *name, const char *text)
 
 	snprintf(path, sizeof(path), "%s/%s", run.dir, name);
 	f = fopen(path, "we");
-	require(f && fputs(text, f) >= 0 && !fclose(f));
+	fuzz_require(f && fputs(text, f) >= 0 && !fclose(f));
 }
 
 /* Empties the directory and closes it. Directories may lie deeper than a path is long. */
@@ -121,10 +105,10 @@ static void prepare_once(void)
 
 	log_setup(LOG_LEVEL_OFF, false, "fuzz");
 	signal(SIGXFSZ, SIG_IGN);
-	require(!setrlimit(RLIMIT_FSIZE, &rl));
+	fuzz_require(!setrlimit(RLIMIT_FSIZE, &rl));
 	snprintf(run.dir, sizeof(run.dir), "%s/colofs-fuzz-XXXXXX",
 		access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	require(mkdtemp(run.dir));
+	fuzz_require(mkdtemp(run.dir));
 	atexit(remove_all);
 	put_file("secret", "secret");
 	drop_capabilities();
@@ -135,13 +119,13 @@ static void make_share(void)
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/share", run.dir);
-	require(!mkdir(path, 0755) || errno == EEXIST);
-	require(!chmod(path, 0755) && !chown(path, 0, 0));
+	fuzz_require(!mkdir(path, 0755) || errno == EEXIST);
+	fuzz_require(!chmod(path, 0755) && !chown(path, 0, 0));
 	put_file("share/file", "text of a file");
 	snprintf(path, sizeof(path), "%s/share/dir", run.dir);
-	require(!mkdir(path, 0777));
+	fuzz_require(!mkdir(path, 0777));
 	snprintf(path, sizeof(path), "%s/share/out", run.dir);
-	require(!symlink("../secret", path));
+	fuzz_require(!symlink("../secret", path));
 }
 
 static void check_outside(void)
@@ -153,15 +137,16 @@ static void check_outside(void)
 	FILE *f;
 	DIR *d = opendir(run.dir);
 
-	require(d != NULL);
+	fuzz_require(d != NULL);
 	while ((e = readdir(d)))
 		n++;
 	closedir(d);
-	require(n == 4);
+	fuzz_require(n == 4);
 	snprintf(path, sizeof(path), "%s/secret", run.dir);
 	f = fopen(path, "re");
-	require(f && fgets(text, sizeof(text), f) && !strcmp(text, "secret"));
-	require(!fstat(fileno(f), &st) && (st.st_mode & 07777) == 0644 && !st.st_uid && st.st_nlink == 1);
+	fuzz_require(f && fgets(text, sizeof(text), f) && !strcmp(text, "secret"));
+	fuzz_require(
+		!fstat(fileno(f), &st) && (st.st_mode & 07777) == 0644 && !st.st_uid && st.st_nlink == 1);
 	fclose(f);
 }
 
@@ -170,7 +155,7 @@ static unsigned int open_fds(void)
 	unsigned int n = 0;
 	DIR *d = opendir("/proc/self/fd");
 
-	require(d != NULL);
+	fuzz_require(d != NULL);
 	while (readdir(d))
 		n++;
 	closedir(d);
@@ -202,10 +187,11 @@ static void start(unsigned int options)
 	plan[SEGMENT_CONN] = fuse_session_plan();
 	fs_plan(&cfg, plan);
 	run.g = (struct guest){.room = 8192};
-	require(!segment_create(&run.g.seg, plan, NULL) && !fs_new(&cfg, &run.g.seg, &run.fs, NULL));
-	require(!fuse_session_new(&scfg, &fs_ops, run.fs, &run.g.seg, &run.g.session, NULL));
+	fuzz_require(!segment_create(&run.g.seg, plan, NULL) && !fs_new(&cfg, &run.g.seg, &run.fs, NULL));
+	fuzz_require(!fuse_session_new(&scfg, &fs_ops, run.fs, &run.g.seg, &run.g.session, NULL));
 	run.g.worker = fuse_worker_new(run.g.session, NULL, NULL);
-	require(run.g.worker && !guest_init(&run.g, 45, UINT64_MAX & ~(uint64_t)FUSE_MAP_ALIGNMENT, NULL));
+	fuzz_require(
+		run.g.worker && !guest_init(&run.g, 45, UINT64_MAX & ~(uint64_t)FUSE_MAP_ALIGNMENT, NULL));
 	run.nodes[0] = 1 /* the root */;
 	run.nnodes = 1;
 	run.nfhs = 0;
@@ -249,7 +235,7 @@ static uint64_t pick(const uint64_t *table, unsigned int n, unsigned int which)
 static void put_args(struct cursor *c, unsigned int form, uint64_t second, uint64_t fh)
 {
 	struct guest *g = &run.g;
-	size_t at = g->len, len = take(c, 2);
+	size_t at = g->len, len = fuzz_take(c, 2);
 	const uint64_t *over = form & 1 ? &fh : form & 2 ? &second : NULL;
 
 	len = MIN(len, cursor_left(c));
@@ -259,17 +245,17 @@ static void put_args(struct cursor *c, unsigned int form, uint64_t second, uint6
 	if (form >> 2 & 15)
 		guest_put_string(g, names[form >> 2 & 15]);
 	if (form & 64)
-		guest_put_string(g, names[take(c, 1) % ARRAY_LEN(names)]);
+		guest_put_string(g, names[fuzz_take(c, 1) % ARRAY_LEN(names)]);
 }
 
 static void step(struct cursor *c)
 {
-	uint32_t opcode = take(c, 1);
-	unsigned int form = take(c, 1);
-	uint64_t node = pick(run.nodes, run.nnodes, take(c, 1));
-	uint64_t second = pick(run.nodes, run.nnodes, take(c, 1));
-	uint64_t fh = pick(run.fhs, run.nfhs, take(c, 1));
-	unsigned int uid = take(c, 1);
+	uint32_t opcode = fuzz_take(c, 1);
+	unsigned int form = fuzz_take(c, 1);
+	uint64_t node = pick(run.nodes, run.nnodes, fuzz_take(c, 1));
+	uint64_t second = pick(run.nodes, run.nnodes, fuzz_take(c, 1));
+	uint64_t fh = pick(run.fhs, run.nfhs, fuzz_take(c, 1));
+	unsigned int uid = fuzz_take(c, 1);
 
 	/* Waiting would be for good; after INIT or DESTROY nothing that is known is alive. */
 	opcode = opcode == FUSE_SETLKW ? FUSE_SETLK : opcode;
@@ -278,7 +264,7 @@ static void step(struct cursor *c)
 	guest_header(&run.g)->gid = uid & 2 ? 1000 : 0;
 	put_args(c, form, second, fh);
 	run.g.room = form & 128 ? 48 : 8192;
-	require(guest_send(&run.g) >= -EPROTO);
+	fuzz_require(guest_send(&run.g) >= -EPROTO);
 	learn(opcode);
 }
 
@@ -290,7 +276,7 @@ static void finish(void)
 	run.g.room = 8192;
 	guest_send(&run.g);
 	fs_count(run.fs, &n);
-	require(n.inodes == 1 && n.handles == 0 && n.lock_owners == 0);
+	fuzz_require(n.inodes == 1 && n.handles == 0 && n.lock_owners == 0);
 	fuse_worker_free(run.g.worker);
 	fuse_session_free(run.g.session);
 	fs_free(run.fs);
@@ -310,13 +296,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		prepare_once();
 	make_share();
 	fds = open_fds();
-	start(take(&c, 1));
+	start(fuzz_take(&c, 1));
 	for (unsigned int i = 0; cursor_left(&c) && i < STEPS; i++)
 		step(&c);
 	finish();
 	syscall(SYS_setfsuid, 0);
 	syscall(SYS_setfsgid, 0);
-	require(open_fds() == fds);
+	fuzz_require(open_fds() == fds);
 	empty("share");
 	check_outside();
 	return 0;

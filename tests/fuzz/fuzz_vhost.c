@@ -40,18 +40,12 @@ struct front_end {
 	bool fail_remap;
 };
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
 static unsigned int count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	unsigned int n = 0;
 
-	require(dir != NULL);
+	fuzz_require(dir != NULL);
 	while (readdir(dir))
 		n++;
 	closedir(dir);
@@ -64,10 +58,10 @@ static int owner_start(void *arg, unsigned int i, const struct vhost_vq *vq, str
 	struct front_end *f = arg;
 	int r;
 
-	require(i < QUEUES && !f->running[i]);
-	require(vq->kick < 0 || fcntl(vq->kick, F_GETFD) >= 0);
-	require(vq->call < 0 || fcntl(vq->call, F_GETFD) >= 0);
-	require(vq->err < 0 || fcntl(vq->err, F_GETFD) >= 0);
+	fuzz_require(i < QUEUES && !f->running[i]);
+	fuzz_require(vq->kick < 0 || fcntl(vq->kick, F_GETFD) >= 0);
+	fuzz_require(vq->call < 0 || fcntl(vq->call, F_GETFD) >= 0);
+	fuzz_require(vq->err < 0 || fcntl(vq->err, F_GETFD) >= 0);
 	if (f->fail_start)
 		return err_set(err, EAGAIN, "told to fail");
 	r = vring_start(f->ring[i], &vq->ring, vq->base, mem, log, err);
@@ -79,7 +73,7 @@ static uint32_t owner_stop(void *arg, unsigned int i)
 {
 	struct front_end *f = arg;
 
-	require(i < QUEUES && f->running[i]);
+	fuzz_require(i < QUEUES && f->running[i]);
 	f->running[i] = false;
 	return vring_stop(f->ring[i]);
 }
@@ -89,7 +83,7 @@ static int owner_remap(void *arg, unsigned int i, struct mem_map *mem, struct me
 {
 	struct front_end *f = arg;
 
-	require(i < QUEUES && f->running[i]);
+	fuzz_require(i < QUEUES && f->running[i]);
 	if (f->fail_remap)
 		return err_set(err, ENOMEM, "told to fail");
 	return vring_remap(f->ring[i], mem, log, log_addr, err);
@@ -99,8 +93,8 @@ static void owner_set_call(void *arg, unsigned int i, int call)
 {
 	struct front_end *f = arg;
 
-	require(i < QUEUES && f->running[i]);
-	require(call < 0 || fcntl(call, F_GETFD) >= 0);
+	fuzz_require(i < QUEUES && f->running[i]);
+	fuzz_require(call < 0 || fcntl(call, F_GETFD) >= 0);
 }
 
 static void owner_reset(void *arg)
@@ -108,7 +102,7 @@ static void owner_reset(void *arg)
 	struct front_end *f = arg;
 
 	for (unsigned int i = 0; i < QUEUES; i++)
-		require(!f->running[i]);
+		fuzz_require(!f->running[i]);
 }
 
 static const struct vhost_ops owner_ops = {
@@ -123,7 +117,7 @@ static void connect_device(struct front_end *f)
 {
 	int pair[2];
 
-	require(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	fuzz_require(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	f->sock = pair[0];
 	vhost_device_connect(f->device, pair[1]);
 }
@@ -132,7 +126,7 @@ static void disconnect_device(struct front_end *f)
 {
 	cleanup_fd(&f->sock);
 	vhost_device_disconnect(f->device);
-	require(vhost_device_fd(f->device) == -1);
+	fuzz_require(vhost_device_fd(f->device) == -1);
 }
 
 static void reconnect(struct front_end *f)
@@ -150,7 +144,7 @@ static void serve(struct front_end *f)
 		struct err err = {0};
 		int r = vhost_device_serve(f->device, &err);
 
-		require(r >= 0 || err.text[0]);
+		fuzz_require(r >= 0 || err.text[0]);
 		while (recv(f->sock, answers, sizeof(answers), MSG_DONTWAIT) > 0)
 			;
 		if (r <= 0) {
@@ -178,7 +172,7 @@ static void send_bytes(struct front_end *f, const void *buf, size_t len, unsigne
 		for (unsigned int i = 0; i < nfds; i++)
 			memcpy(CMSG_DATA(c) + i * sizeof(int), &f->fds[kind], sizeof(int));
 	}
-	require(sendmsg(f->sock, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
+	fuzz_require(sendmsg(f->sock, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
 }
 
 static uint8_t take_byte(struct cursor *c)
@@ -230,7 +224,7 @@ static void step_memory(struct front_end *f, struct cursor *c)
 	size_t len;
 	const uint8_t *bytes = take_bytes(c, &len);
 
-	require(pwrite(f->fds[0], bytes, len, at) == (ssize_t)len);
+	fuzz_require(pwrite(f->fds[0], bytes, len, at) == (ssize_t)len);
 }
 
 static void step_kick(struct front_end *f, unsigned int i)
@@ -241,7 +235,7 @@ static void step_kick(struct front_end *f, unsigned int i)
 	if (!f->running[i])
 		return;
 	for (unsigned int n = 0; n < 64 && vring_pop(f->ring[i], &chain) == 1; n++) {
-		require(chain.nin + chain.nout <= chain.max);
+		fuzz_require(chain.nin + chain.nout <= chain.max);
 		for (unsigned int k = 0; k < chain.nout; k++)
 			memset(iov[chain.nin + k].iov_base, 0xa5,
 				MIN(iov[chain.nin + k].iov_len, (size_t)4096));
@@ -283,16 +277,16 @@ static void front_end_open(struct front_end *f)
 	int pipes[2];
 
 	f->fds[0] = memfd_create("guest", MFD_CLOEXEC);
-	require(!ftruncate(f->fds[0], MEMORY_SIZE));
+	fuzz_require(!ftruncate(f->fds[0], MEMORY_SIZE));
 	f->fds[1] = eventfd(0, EFD_CLOEXEC);
-	require(!pipe2(pipes, O_CLOEXEC));
+	fuzz_require(!pipe2(pipes, O_CLOEXEC));
 	close(pipes[0]);
 	f->fds[2] = pipes[1];
 	f->fds[3] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (unsigned int i = 0; i < QUEUES; i++)
 		f->ring[i] = vring_new();
 	f->device = vhost_device_new(&cfg, &owner_ops, f);
-	require(f->device != NULL);
+	fuzz_require(f->device != NULL);
 	connect_device(f);
 }
 
@@ -317,6 +311,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned int steps = 0; cursor_left(&c) && steps < 400; steps++)
 		step(&f, &c);
 	front_end_close(&f);
-	require(count_fds() == before);
+	fuzz_require(count_fds() == before);
 	return 0;
 }

@@ -13,29 +13,23 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
 static void to_host(const struct xattrmap *m, const char *name)
 {
 	char host[XATTR_NAME_MAX + 1];
 	int r = xattrmap_to_host(m, name, host);
 
-	require(r == 0 || r == -EPERM || r == -EOPNOTSUPP || r == -ERANGE);
+	fuzz_require(r == 0 || r == -EPERM || r == -EOPNOTSUPP || r == -ERANGE);
 	if (r)
 		return;
-	require(strnlen(host, sizeof(host)) < sizeof(host));
-	require(strlen(host) >= strlen(name) && !strcmp(host + strlen(host) - strlen(name), name));
+	fuzz_require(strnlen(host, sizeof(host)) < sizeof(host));
+	fuzz_require(strlen(host) >= strlen(name) && !strcmp(host + strlen(host) - strlen(name), name));
 }
 
 static void to_guest(const struct xattrmap *m, const char *name)
 {
 	const char *guest = xattrmap_to_guest(m, name);
 
-	require(!guest || (guest >= name && guest < name + strlen(name)));
+	fuzz_require(!guest || (guest >= name && guest < name + strlen(name)));
 }
 
 static void check_capability(const struct xattrmap *m)
@@ -45,8 +39,8 @@ static void check_capability(const struct xattrmap *m)
 
 	if (!capability)
 		return;
-	require(!xattrmap_to_host(m, "security.capability", host) && !strcmp(host, capability));
-	require(strcmp(host, "security.capability") != 0);
+	fuzz_require(!xattrmap_to_host(m, "security.capability", host) && !strcmp(host, capability));
+	fuzz_require(strcmp(host, "security.capability") != 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -59,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!rules)
 		return 0;
 	if (xattrmap_new(rules, &m, &err)) {
-		require(!m && err.text[0] && !strpbrk(err.text, "\r\n"));
+		fuzz_require(!m && err.text[0] && !strpbrk(err.text, "\r\n"));
 		return 0;
 	}
 	check_capability(m);

@@ -70,7 +70,7 @@ void counts_print(const struct counts *c, char *buf, size_t len)
 		c->inodes, c->handles, c->lock_owners, c->lock_ranges);
 }
 
-unsigned long counts_memory(const struct vm *vm)
+unsigned long counts_memory(const struct vm *vm, bool shared)
 {
 	char path[64], line[128];
 	unsigned long kib = 0;
@@ -80,8 +80,8 @@ unsigned long counts_memory(const struct vm *vm)
 	f = fopen(path, "re");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, "RssAnon:", 8))
-			kib = strtoul(line + 8, NULL, 10);
+		if (!strncmp(line, "RssAnon:", 8) || (shared && !strncmp(line, "RssShmem:", 9)))
+			kib += strtoul(strchr(line, ':') + 1, NULL, 10);
 	fclose(f);
 	assert_true(kib > 0);
 	return kib;

@@ -20,7 +20,8 @@ void counts_take(const struct vm *vm, const struct segment *seg, struct counts *
 /* "descriptors 12, inodes 1, ..." */
 void counts_print(const struct counts *c, char *buf, size_t len);
 
-/* KiB of memory that is the process's own: neither the guest's nor the segment. */
-unsigned long counts_memory(const struct vm *vm);
+/* KiB of memory that is the process's own; @shared: the guest's and the segment, too, as far as it was
+ * touched. */
+unsigned long counts_memory(const struct vm *vm, bool shared);
 
 #endif

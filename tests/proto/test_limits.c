@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A guest that takes as much as it can get: each limit is an error to it, and others and the host do not
  * notice. */
+#include "counts.h"
 #include "test.h"
 
 #include <sched.h>
@@ -10,24 +11,6 @@
 
 #define NAMES  60000u
 #define ROUNDS 5u
-
-/* KiB of memory that the serving process has resident, shared memory aside. */
-static unsigned long resident(const struct vm *vm)
-{
-	char path[64], line[128];
-	unsigned long kib = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", spawn_server_pid(&vm->daemon));
-	f = fopen(path, "re");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, "RssAnon:", 8) || !strncmp(line, "RssShmem:", 9))
-			kib += strtoul(strchr(line, ':') + 1, NULL, 10);
-	fclose(f);
-	assert_true(kib > 0);
-	return kib;
-}
 
 static void name_of(char name[16], unsigned int i)
 {
@@ -89,10 +72,10 @@ static void no_forget(struct vm *vm, const char *handles)
 		(const char *[]){"--max-inodes=2000", "--max-cached-fds=64", handles, NULL});
 	make_all(vm);
 	lookup_all(vm);
-	before = resident(vm);
+	before = counts_memory(vm, true);
 	for (unsigned int i = 1; i < ROUNDS; i++)
 		lookup_all(vm);
-	assert_true(resident(vm) < before + 4096);
+	assert_true(counts_memory(vm, true) < before + 4096);
 	assert_true(test_server_fds(vm) < 2200);
 	unmount_share(vm);
 }

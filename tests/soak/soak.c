@@ -131,7 +131,7 @@ static void expect_no_more(struct soak *s, const struct segment *seg, const stru
 
 static void expect_flat_memory(struct soak *s)
 {
-	s->tally->end = counts_memory(&s->vm);
+	s->tally->end = counts_memory(&s->vm, false);
 	if (!TEST_SANITIZED && s->tally->end > s->tally->warm + SLACK_KIB)
 		fail_msg("end %u: the daemon's memory grew from %lu KiB to %lu", s->id, s->tally->warm,
 			s->tally->end);
@@ -152,7 +152,7 @@ static void work(struct soak *s)
 		burst(s, &l, start + span);
 		expect_no_more(s, &seg, &most);
 		if (!s->tally->warm && test_ms() >= start + span / 4)
-			s->tally->warm = counts_memory(&s->vm);
+			s->tally->warm = counts_memory(&s->vm, false);
 	}
 	s->tally->fds = most.fds;
 	expect_flat_memory(s);
