@@ -52,14 +52,13 @@ struct inode {
 };
 static_assert(sizeof(struct inode) <= 160, "a million inodes cost at most 160 MB");
 
-#define INODE_PINNED 1u	 /* the descriptor is never taken back: no file handle can be had */
-#define INODE_USED   2u	 /* the clock hand has not passed since its descriptor was used */
-#define INODE_CACHED 4u	 /* its descriptor is among those that the clock hand visits; clock lock */
-#define INODE_KNOWNS 8u	 /* the last name looked up in this directory was known: a guess at the next */
-#define INODE_MIXED  16u /* its number is mixed with its device's */
-#define INODE_MOUNT  32u /* a directory that is a mount of its own to a guest that knows of mounts */
-#define INODE_SGID   64u /* a regular file with SGID, without group execution, when the guest was told of it \
-			  */
+#define INODE_PINNED  1u   /* the descriptor is never taken back: no file handle can be had */
+#define INODE_USED    2u   /* the clock hand has not passed since its descriptor was used */
+#define INODE_CACHED  4u   /* its descriptor is among those that the clock hand visits; clock lock */
+#define INODE_KNOWNS  8u   /* the last name looked up in this directory was known: a guess at the next */
+#define INODE_MIXED   16u  /* its number is mixed with its device's */
+#define INODE_MOUNT   32u  /* a directory that is a mount of its own to a guest that knows of mounts */
+#define INODE_SGID    64u  /* a regular file with SGID, without group execution, when the guest saw it */
 #define INODE_REMOVED 128u /* no name is left, the descriptor alone keeps it: PINNED too */
 
 struct inode_table;

@@ -18,17 +18,18 @@ struct rule {
 	uint64_t mask, value;
 };
 
-#define SYSCALL(call, who)	      {.number = SCMP_SYS(call), .name = #call, .user = who},
-#define SYSCALL_NUMBER(nr, call, who) {.number = nr, .name = #call, .user = who},
-#define SYSCALL_FAILS(call, err, who) {.number = SCMP_SYS(call), .name = #call, .user = who, .error = err},
+#define SYSCALL(call, who)	      {.number = SCMP_SYS(call), .name = #call, .user = (who)},
+#define SYSCALL_NUMBER(nr, call, who) {.number = (nr), .name = #call, .user = (who)},
+#define SYSCALL_FAILS(call, err, who) \
+	{.number = SCMP_SYS(call), .name = #call, .user = (who), .error = (err)},
 #define SYSCALL_IF(call, a, m, v, who) \
 	{.number = SCMP_SYS(call),     \
 		.name = #call,         \
-		.user = who,           \
+		.user = (who),         \
 		.conditional = true,   \
-		.arg = a,              \
-		.mask = m,             \
-		.value = v},
+		.arg = (a),            \
+		.mask = (m),           \
+		.value = (v)},
 /* Where clone(2) has its flags: s390 alone has the stack first. */
 #ifdef __s390__
 #define CLONE_FLAGS_ARG 1

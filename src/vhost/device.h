@@ -39,9 +39,10 @@ struct vhost_ops {
 	/* Likewise another descriptor for calls; the old one is closed once this has returned. */
 	void (*vq_set_call)(void *arg, unsigned int i, int call);
 	/*
-	 * Migration. Dirty logging, which comes ahead of it, goes on or off. All queues rest, and the device's
-	 * state goes to @fd or comes from there, which becomes the owner's: 0 or -errno with @err. state_end()
-	 * waits for the end of that: what came of it. NULL, all three: the device does not migrate.
+	 * Migration. Dirty logging, which comes ahead of it, goes on or off. All queues rest, and the
+	 * device's state goes to @fd or comes from there, which becomes the owner's: 0 or -errno with @err.
+	 * state_end() waits for the end of that: what came of it. NULL, all three: the device does not
+	 * migrate.
 	 */
 	void (*logging)(void *arg, bool on);
 	int (*state_begin)(void *arg, bool save, int fd, struct err *err);

@@ -156,7 +156,9 @@ static const char *walk(struct vring *vr, struct vring_chain *chain)
 	do {
 		if (chain->ndesc == room)
 			return "it takes more descriptors than the ring has left";
-		table_read(vr, true, &t, i, &d);
+		why = table_read(vr, true, &t, i, &d);
+		if (why)
+			return why;
 		chain->id = d.other;
 		chain->ndesc++;
 		if (d.flags & DESC_INDIRECT) {

@@ -123,8 +123,8 @@ static void wrong_fds(void **state)
 /* Messages that were never offered: answered where asked for, the end where not. */
 static void unknown_messages(void **state)
 {
-	static const uint32_t requests[] = {0, 19, 20, 22, 23, 26, 27, 28, 29, 30, 31, 32, 33, 35, 41,
-		45, 1000, 0x80000000u, UINT32_MAX};
+	static const uint32_t requests[] = {
+		0, 19, 20, 22, 23, 26, 27, 28, 29, 30, 31, 32, 33, 35, 41, 45, 1000, 0x80000000u, UINT32_MAX};
 
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
 		struct peer *p = *state;

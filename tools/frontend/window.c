@@ -52,8 +52,9 @@ static bool unmap(struct window *w, const struct vu_mmap *m)
 
 		if (p->shm_off != m->shm_offset || p->len != m->len)
 			continue;
-		mmap(w->base + p->shm_off, p->len, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+		if (mmap(w->base + p->shm_off, p->len, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+			return false;
 		*p = w->piece[--w->pieces];
 		return true;
 	}
