@@ -24,9 +24,6 @@ is() { [ "$2" = "$3" ] || fail "$1: $3, not $2"; }
 guest plain 0:0 --posix-acl
 acl dir/f "user::rw- user:1001:rwx	#effective:rw- group::r-x	#effective:r-- group:2000:r-- mask::rw- other::---"
 
-# The host takes bits away then, and the guest sees that at once without cache alone.
-guest killpriv 0:0 --posix-acl --killpriv-v2 --cache=never
-
 guest translate 100000:100000 --posix-acl --translate-uid=map:0:100000:3000 --translate-uid=forbid-guest:3000:62536 \
 	--translate-gid=map:0:100000:65536
 acl dir/f "user::rw- user:101001:rwx	#effective:rw- group::r-x	#effective:r-- group:102000:r-- mask::rw- other::---"

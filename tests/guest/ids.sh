@@ -33,10 +33,6 @@ own() {
 	looks f 1000:1001:640
 	looks s/sub 1000:2000:2755
 	is "the host's capabilities" "security.capability " "$(names k)"
-
-	# The mode that the guest has cached does not follow what the host takes away: --cache=never.
-	guest killpriv --xattr --killpriv-v2 --cache=never
-	looks g 1002:1003:644
 }
 
 mapped() {

@@ -373,9 +373,55 @@ static void case_sgid(void)
 	sem_stat("f");
 }
 
+static long write_by(const char *path, int flags, const char *bytes)
+{
+	int fd = open(path, O_WRONLY | flags);
+	long r = fd < 0 ? -1 : write(fd, bytes, strlen(bytes));
+
+	close(fd);
+	return r;
+}
+
+/* Whoever changes a program by an ACL takes SUID and SGID away, and the ACL stays. */
+static void case_writers(void)
+{
+	struct acl a = acl_of(1001, 6, 7, 5);
+
+	sem_case("writers");
+	for (int how = 0; how < 7; how++) {
+		sem_file("f", "program", 0755);
+		if (chown("f", 1000, 2000) || setxattr("f", ACCESS_ACL, &a, acl_size(&a), 0) ||
+			chmod("f", 06775))
+			sem_die("preparing f");
+		if (how < 3)
+			sem_as(1001, 1001, -1);
+		else if (how < 5)
+			sem_as(1000, 1000, 2000);
+		if (how == 0)
+			T(write_by("f", O_APPEND, "more"));
+		else if (how == 1)
+			T(write_by("f", O_TRUNC, ""));
+		else if (how == 2)
+			T(truncate("f", 3));
+		else if (how == 3)
+			T(chown("f", -1, 2000));
+		else if (how == 4)
+			T(setxattr("f", ACCESS_ACL, &a, acl_size(&a), 0));
+		else if (how == 5)
+			T(chown("f", 1000, 2000));
+		else
+			T(write_by("f", O_APPEND, "root's"));
+		sem_root();
+		sem_stat("f");
+		show_value("f", ACCESS_ACL);
+		T(unlink("f"));
+	}
+}
+
 void family_acl(void)
 {
 	case_access();
 	case_default();
 	case_sgid();
+	case_writers();
 }
