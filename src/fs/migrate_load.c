@@ -215,7 +215,8 @@ static int make_nameless(struct fs_load *l, const struct saved_nameless *n)
 
 	if (fd < 0)
 		return l->fs->cfg.readonly ? -EROFS : -errno;
-	if (fchown(fd, n->uid, n->gid) || fchmod(fd, n->mode & 07777) || ftruncate(fd, (off_t)n->size))
+	if (fchownat(fd, "", n->uid, n->gid, AT_EMPTY_PATH) || fchmod(fd, n->mode & 07777) ||
+		ftruncate(fd, (off_t)n->size))
 		return -errno;
 	return fd_take(&fd);
 }

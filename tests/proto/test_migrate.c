@@ -340,6 +340,10 @@ static void there_and_back(void **state)
 		assert_int_equal(mknodat(j->from.daemon.share, name, S_IFREG | 0644, 0), 0);
 	}
 	dir.node = lookup(at_from(j), FUSE_ROOT_ID, "many");
+	for (unsigned int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "entry%u", i);
+		lookup(at_from(j), dir.node, name);
+	}
 	OK(fc_opendir(at_from(j), dir.node, &out));
 	dir.fh = out.fh;
 	read_some(at_from(j), dir, &pos, seen, 100);
@@ -419,6 +423,28 @@ static void copy_file(int from, int to, const char *name)
 
 	assert_true(n > 0);
 	assert_int_equal(write(out, buf, (size_t)n), n);
+}
+
+/* An open file that was removed has its data on the other side, too. */
+static void nameless(void **state)
+{
+	struct journey *j = *state;
+	struct fuse_attr_out before, after;
+	struct fc_file f;
+
+	begin(j, NULL);
+	host_write(j, "nameless", "text without a name");
+	f = open_file(at_from(j), lookup(at_from(j), FUSE_ROOT_ID, "nameless"), O_RDWR);
+	OK(fc_unlink(at_from(j), FUSE_ROOT_ID, "nameless"));
+	OK(fc_getattr(at_from(j), f.node, f.fh, &before));
+	travel(j, NULL);
+	test_end(&j->from);
+	expect_data(at_to(j), f, "text without a name");
+	OK(fc_getattr(at_to(j), f.node, f.fh, &after));
+	assert_int_equal(after.attr.mtime, before.attr.mtime);
+	assert_int_equal(after.attr.mode, before.attr.mode);
+	assert_int_equal(fc_write(at_to(j), f, "more", 4, 0), 4);
+	OK(fc_release(at_to(j), f));
 }
 
 /* A copy of the directory, elsewhere. */
@@ -617,6 +643,7 @@ int main(void)
 		JOURNEY(renamed_meanwhile),
 		JOURNEY(confirmed),
 		JOURNEY(searched),
+		JOURNEY(nameless),
 		JOURNEY(to_a_copy),
 		JOURNEY(abort_if_missing),
 		JOURNEY(guest_error_if_missing),
