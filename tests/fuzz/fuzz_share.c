@@ -13,154 +13,23 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
-#include "base/cursor.h"
 #include "base/log.h"
 #include "fs/fs.h"
 #include "fuse_fake.h"
+#include "outside.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <linux/capability.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#define KNOWN	 64
-#define STEPS	 120
-#define FILE_MAX (1 << 20)
+#define KNOWN 64
+#define STEPS 120
 
 static const char *const names[] = {"", "a", "b", "c", ".", "..", "../secret", "a/b", "/", "out", "file",
 	"dir", "\xff\xfe", "a\nb", "security.capability", "user.x"};
 
 static struct {
-	char dir[64]; /* share/ and secret in it */
 	struct guest g;
 	struct fs *fs;
 	uint64_t nodes[KNOWN], fhs[KNOWN];
 	unsigned int nnodes, nfhs;
 } run;
-
-/* Flags that keep files from being removed, and devices of the host, are not for a test to make. */
-static void drop_capabilities(void)
-{
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[2];
-	static const unsigned int away[] = {CAP_LINUX_IMMUTABLE, CAP_MKNOD, CAP_SYS_RESOURCE};
-
-	fuzz_require(!syscall(SYS_capget, &h, d));
-	for (size_t i = 0; i < ARRAY_LEN(away); i++) {
-		d[away[i] / 32].effective &= ~(1u << away[i] % 32);
-		d[away[i] / 32].permitted &= ~(1u << away[i] % 32);
-	}
-	fuzz_require(!syscall(SYS_capset, &h, d));
-}
-
-static void put_file(const char *name, const char *text)
-{
-	char path[128];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", run.dir, name);
-	f = fopen(path, "we");
-	fuzz_require(f && fputs(text, f) >= 0 && !fclose(f));
-}
-
-/* Empties the directory and closes it. Directories may lie deeper than a path is long. */
-static void clear(int fd)
-{
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *e;
-
-	while (d && (e = readdir(d))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || !unlinkat(fd, e->d_name, 0))
-			continue;
-		clear(openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-		unlinkat(fd, e->d_name, AT_REMOVEDIR);
-	}
-	if (d)
-		closedir(d);
-}
-
-static void empty(const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", run.dir, name);
-	clear(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-}
-
-static void remove_all(void)
-{
-	empty("");
-	rmdir(run.dir);
-}
-
-static void prepare_once(void)
-{
-	struct rlimit rl = {FILE_MAX, FILE_MAX};
-
-	log_setup(LOG_LEVEL_OFF, false, "fuzz");
-	signal(SIGXFSZ, SIG_IGN);
-	fuzz_require(!setrlimit(RLIMIT_FSIZE, &rl));
-	snprintf(run.dir, sizeof(run.dir), "%s/colofs-fuzz-XXXXXX",
-		access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	fuzz_require(mkdtemp(run.dir));
-	atexit(remove_all);
-	put_file("secret", "secret");
-	drop_capabilities();
-}
-
-static void make_share(void)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/share", run.dir);
-	fuzz_require(!mkdir(path, 0755) || errno == EEXIST);
-	fuzz_require(!chmod(path, 0755) && !chown(path, 0, 0));
-	put_file("share/file", "text of a file");
-	snprintf(path, sizeof(path), "%s/share/dir", run.dir);
-	fuzz_require(!mkdir(path, 0777));
-	snprintf(path, sizeof(path), "%s/share/out", run.dir);
-	fuzz_require(!symlink("../secret", path));
-}
-
-static void check_outside(void)
-{
-	char path[128], text[16] = "";
-	struct stat st;
-	struct dirent *e;
-	unsigned int n = 0;
-	FILE *f;
-	DIR *d = opendir(run.dir);
-
-	fuzz_require(d != NULL);
-	while ((e = readdir(d)))
-		n++;
-	closedir(d);
-	fuzz_require(n == 4);
-	snprintf(path, sizeof(path), "%s/secret", run.dir);
-	f = fopen(path, "re");
-	fuzz_require(f && fgets(text, sizeof(text), f) && !strcmp(text, "secret"));
-	fuzz_require(
-		!fstat(fileno(f), &st) && (st.st_mode & 07777) == 0644 && !st.st_uid && st.st_nlink == 1);
-	fclose(f);
-}
-
-static unsigned int open_fds(void)
-{
-	unsigned int n = 0;
-	DIR *d = opendir("/proc/self/fd");
-
-	fuzz_require(d != NULL);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static void start(unsigned int options)
 {
@@ -181,7 +50,7 @@ static void start(unsigned int options)
 	scfg.cache = options & 16 ? FUSE_CACHE_ALWAYS : FUSE_CACHE_AUTO;
 	scfg.posix_locks = !(options & 16);
 	scfg.writeback = options & 32;
-	snprintf(path, sizeof(path), "%s/share", run.dir);
+	snprintf(path, sizeof(path), "%s/share", outside_dir);
 	cfg.root = open(path, O_PATH | O_CLOEXEC);
 	cfg.proc_self_fd = open("/proc/self/fd", O_PATH | O_CLOEXEC);
 	plan[SEGMENT_CONN] = fuse_session_plan();
@@ -292,18 +161,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (geteuid())
 		return 0;
-	if (!run.dir[0])
-		prepare_once();
-	make_share();
-	fds = open_fds();
+	if (!outside_dir[0])
+		outside_prepare();
+	outside_make_share();
+	fds = outside_fds();
 	start(fuzz_take(&c, 1));
 	for (unsigned int i = 0; cursor_left(&c) && i < STEPS; i++)
 		step(&c);
 	finish();
 	syscall(SYS_setfsuid, 0);
 	syscall(SYS_setfsgid, 0);
-	fuzz_require(open_fds() == fds);
-	empty("share");
-	check_outside();
+	fuzz_require(outside_fds() == fds);
+	outside_empty("share");
+	outside_check();
 	return 0;
 }
