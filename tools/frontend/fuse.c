@@ -152,7 +152,8 @@ static size_t build(struct fuse_client *c, struct fc_slot *s, struct fc_op *op)
 	for (unsigned int i = 0; i < op->nargs; i++) {
 		if (len + op->arg[i].iov_len > FC_ARGS)
 			return 0;
-		memcpy(s->in + len, op->arg[i].iov_base, op->arg[i].iov_len);
+		if (op->arg[i].iov_len) /* else there may be no place */
+			memcpy(s->in + len, op->arg[i].iov_base, op->arg[i].iov_len);
 		len += op->arg[i].iov_len;
 	}
 	h.pid = c->pid;
