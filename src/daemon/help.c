@@ -236,6 +236,7 @@ void help_print_bash(FILE *out)
 void help_print_capabilities(FILE *out)
 {
 	fputs("{\n  \"type\": \"fs\",\n  \"features\": [\n"
+	      "    \"migrate-precopy\",\n"
 	      "    \"posix-acl-negotiation-mode\",\n"
 	      "    \"security-label-negotiation-mode\",\n"
 	      "    \"separate-options\"\n"
