@@ -22,6 +22,9 @@
 #define SEGMENT_LAYOUT 5
 
 enum segment_section {
+	SEGMENT_SUPERVISED,  /* one record: what the supervisor notes of its workers */
+	SEGMENT_DEVICE,	     /* one record: the vhost-user connection */
+	SEGMENT_TRACK,	     /* what is in flight, one record a queue */
 	SEGMENT_CONN,	     /* one record: what the FUSE session negotiated */
 	SEGMENT_MOUNTS,	     /* host mounts below the share */
 	SEGMENT_INODES,	     /* inode table */

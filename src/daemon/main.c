@@ -9,6 +9,7 @@
 #include "daemon/claims.h"
 #include "daemon/outside.h"
 #include "daemon/serve.h"
+#include "daemon/supervise.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -19,11 +20,13 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define USAGE		    2
 #define CACHED_FDS_MAX	    65536
 #define INHERITED_FILES_MAX 8
+#define FIRST_FDS	    4096 /* the descriptors of the start lie below */
 
 struct daemon {
 	struct options opt;
@@ -32,6 +35,10 @@ struct daemon {
 	struct sandbox_root root;
 	int file[INHERITED_FILES_MAX]; /* regular files that were open at the start */
 	unsigned int nfiles;
+	struct segment segment;
+	int proc;	   /* O_PATH: /proc, for workers */
+	bool worker;	   /* this process is one, of a supervisor */
+	int worker_status; /* in the supervisor: how its last worker ended */
 };
 
 /* One line, whatever stood in the argument that it quotes. */
@@ -157,30 +164,113 @@ static void tell(struct daemon *d, char word)
 		log_debug("the waiting process is not there");
 }
 
-static int serve(struct daemon *d, struct err *err)
+static void tell_ready(struct daemon *d)
 {
-	autofd int signals = open_signals(err);
-	struct serve_config cfg = serve_config(d, signals);
-	struct serve *s;
-	int r;
+	tell(d, OUTSIDE_READY);
+	if (d->root.parent >= 0)
+		detach_streams(&d->outside.detach);
+	log_info("serving %s", d->opt.sandbox.shared_dir);
+}
 
-	if (signals < 0)
-		return signals;
-	r = serve_new(&cfg, &s, err);
+static int serve(struct daemon *d, const struct serve_config *cfg, struct err *err)
+{
+	struct serve *s;
+	int r = serve_new(cfg, &s, err);
+
 	if (r)
 		return r;
 	d->opt.sandbox.file_handles = serve_uses_handles(s);
-	r = sandbox_lock(&d->opt.sandbox, &d->root, err);
+	d->root.proc_self_fd = cfg->fs.proc_self_fd;
+	r = sandbox_lock(&d->opt.sandbox, d->worker ? SANDBOX_WORKER : SANDBOX_ALONE, &d->root, err);
 	if (!r) {
-		tell(d, OUTSIDE_READY);
-		if (d->root.parent >= 0)
-			detach_streams(&d->outside.detach);
-		log_info("serving %s", d->opt.sandbox.shared_dir);
+		if (d->segment.adopt)
+			log_warn("serving goes on");
+		else
+			tell_ready(d);
 		r = serve_run(s, err);
 		tell(d, OUTSIDE_STOPPING);
 	}
 	serve_free(s);
 	return r;
+}
+
+/* /proc/self is another process' than the supervisor's; it is reached from there, as no path leads there. */
+static int own_proc_self_fd(int proc, struct err *err)
+{
+	int fd = openat(proc, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(err, errno, "/proc/self/fd") : fd;
+}
+
+static int work(struct daemon *d, struct serve_config *cfg, struct err *err)
+{
+	const struct supervised *rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
+	int fd;
+
+	d->worker = true;
+	fd = own_proc_self_fd(d->proc, err);
+	if (fd < 0)
+		return fd;
+	cfg->fs.proc_self_fd = fd;
+	cfg->overdue = NULL; /* what is outside is the supervisor's, or its parent's */
+	d->segment.adopt = rec->restarts > 0;
+	return serve(d, cfg, err);
+}
+
+/* In the supervisor *@status is the worker's end. */
+static int serve_supervised(struct daemon *d, struct serve_config *cfg, struct err *err)
+{
+	struct fdmap base = {0};
+	int r = fs_prepare(&cfg->fs, err);
+
+	d->proc = openat(cfg->fs.proc_self_fd, "../..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!r && d->proc < 0)
+		r = err_sys(err, errno, "/proc");
+
+	if (!r)
+		r = sandbox_lock(&d->opt.sandbox, SANDBOX_SUPERVISOR, NULL, err);
+	if (!r && fdmap_add_open(&base, MAX(FIRST_FDS, cfg->socket + 1)))
+		r = err_set(err, ENOMEM, "no memory");
+	cfg->base_fds = &base;
+	if (!r)
+		r = supervise(segment_at(&d->segment, SEGMENT_SUPERVISED), &d->worker_status, err);
+	if (!r)
+		r = work(d, cfg, err);
+	fdmap_free(&base);
+	return r;
+}
+
+static int serve_somehow(struct daemon *d, struct err *err)
+{
+	autofd int signals = open_signals(err);
+	struct serve_config cfg = serve_config(d, signals);
+	int r;
+
+	if (signals < 0)
+		return signals;
+	r = serve_segment(&cfg, &d->segment, err);
+	if (r)
+		return r;
+	cfg.segment = &d->segment;
+	r = d->opt.recover ? serve_supervised(d, &cfg, err) : serve(d, &cfg, err);
+	segment_close(&d->segment);
+	return r;
+}
+
+/* The supervisor ends as its worker did, with the same status or by the same signal. */
+static int status_of_worker(int status)
+{
+	struct rlimit none = {0, 0};
+	sigset_t all;
+
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	setrlimit(RLIMIT_CORE, &none);
+	signal(WTERMSIG(status), SIG_DFL);
+	sigfillset(&all);
+	sigprocmask(SIG_UNBLOCK, &all, NULL);
+	raise(WTERMSIG(status));
+	return 128 + WTERMSIG(status);
 }
 
 static int run(struct daemon *d)
@@ -204,6 +294,9 @@ static int run(struct daemon *d)
 		outside_remove(&d->outside);
 		return fail(o, EXIT_FAILURE, &err);
 	}
+	if (o->dax.window) /* what the front-end has mapped is not taken over yet */
+		o->recover = false;
+	o->sandbox.supervised = o->recover;
 	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
 	o->sandbox.parent = (struct sandbox_parent){outside_told, outside_remove, &d->outside};
 	r = sandbox_enter(&o->sandbox, &d->root, &err);
@@ -212,8 +305,11 @@ static int run(struct daemon *d)
 		close_inherited_files(d);
 	}
 	if (!r)
-		r = serve(d, &err);
-	outside_remove(&d->outside);
+		r = serve_somehow(d, &err);
+	if (!d->worker)
+		outside_remove(&d->outside);
+	if (r > 0)
+		return status_of_worker(d->worker_status);
 	return r ? fail(o, EXIT_FAILURE, &err) : EXIT_SUCCESS;
 }
 

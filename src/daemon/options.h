@@ -34,7 +34,7 @@ struct options {
 	uint32_t fd; /* OPTIONS_NO_FD: none was named */
 	const char *tag;
 	enum log_level log_level;
-	bool syslog, daemonize, exit_on_disconnect;
+	bool syslog, daemonize, exit_on_disconnect, recover;
 	enum options_offer posix_acl, security_label;
 	struct queue_config queue;
 	uint32_t queues;

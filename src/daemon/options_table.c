@@ -358,6 +358,14 @@ const struct option_row option_rows[] = {
 		.def = "no",
 		.help = "End when the front-end goes, instead of waiting for it to come back. Always so with "
 			"a connected socket."},
+	{.name = "recover",
+		.kind = OPTION_FLAG,
+		.group = OPTION_CONNECTION,
+		AT(recover),
+		.def = "yes",
+		.help = "Serve in a process of its own: if that dies another one goes on, and the guest does "
+			"not "
+			"notice. Without, and with a DAX window, one process does everything."},
 	{.name = "packed-ring",
 		.kind = OPTION_FLAG,
 		.group = OPTION_CONNECTION,

@@ -16,6 +16,7 @@
 #include "daemon/poller.h"
 #include "daemon/watch.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -47,7 +48,8 @@ struct server {
 
 struct queue {
 	struct fuse_session *session;
-	struct watch *watch; /* NULL: none */
+	struct watch *watch;	  /* NULL: none */
+	_Atomic uint32_t *served; /* set when something was answered; NULL: nobody asks */
 	unsigned int index;
 	unsigned int max_threads, max_lock_waiters;
 	int epoll;
@@ -120,6 +122,13 @@ static void call_guest(struct queue *q)
 		log_debug("queue %u: cannot call the guest: %s", q->index, strerrordesc_np(errno));
 }
 
+/* Once: others read the line more often than it is written. */
+static void note_served(struct queue *q)
+{
+	if (q->served && !atomic_load_explicit(q->served, memory_order_relaxed))
+		atomic_store_explicit(q->served, 1, memory_order_relaxed);
+}
+
 /* q->lock held. */
 static void call_for_held(struct server *s)
 {
@@ -136,6 +145,7 @@ static void call_for_held(struct server *s)
 static void answer(struct server *s, const struct vring_chain *chain, uint32_t written)
 {
 	vring_push(s->queue->ring, chain, written);
+	note_served(s->queue);
 	if (++s->held >= tune.call_batch || !s->leads)
 		call_for_held(s);
 }
@@ -254,7 +264,8 @@ static void lead(struct server *s)
 		q->running = false;
 		return;
 	}
-	while (s->leads && q->running && !q->ends) {
+	/* What is to be run again belongs to no later start: it is run before the queue stops. */
+	while (s->leads && (q->running || vring_resumes(q->ring)) && !q->ends) {
 		struct vring_chain chain = {.iov = s->iov, .max = s->iov_max};
 		int r = vring_pop(q->ring, &chain);
 
@@ -467,7 +478,7 @@ struct queue *queue_new(
 	if (!q)
 		return NULL;
 	*q = (struct queue){
-		.session = session, .watch = watch, .index = index, .kick = -1, .call = -1, .err = -1};
+		.session = session, .watch = watch, .served = cfg->served, .index = index, .kick = -1, .call = -1, .err = -1};
 	q->max_threads = cfg->threads ? MAX(cfg->threads, 2) : QUEUE_DEFAULT_THREADS;
 	q->max_lock_waiters = cfg->lock_waiters ? cfg->lock_waiters : WAITERS_DEFAULT;
 	q->poller.max_ns = cfg->poll_us * 1000;
@@ -546,18 +557,27 @@ void queue_abandon(struct queue *q)
  */
 static void take_up_waiters(struct queue *q, uint32_t base)
 {
-	if (base != q->stop_base || vring_inflight(q->ring) != q->stop_inflight)
-		abandon(q);
+	bool waiters = q->inflight;
+
+	if (base == q->stop_base && vring_inflight(q->ring) == q->stop_inflight)
+		return;
+	abandon(q);
+	if (waiters)
+		vring_forget(q->ring);
 }
 
 int queue_start(
 	struct queue *q, const struct vhost_vq *vq, struct mem_map *mem, struct mem_log *log, struct err *err)
 {
 	struct epoll_event on_kick = {.events = EPOLLIN | EPOLLET};
+	struct vring_config ring = vq->ring;
+	uint64_t one = 1;
 	int r;
 
 	autolock(&q->lock);
-	r = vring_start(q->ring, &vq->ring, vq->base, mem, log, err);
+	if (q->inflight)
+		ring.track_mode = VRING_TRACK_KEEP;
+	r = vring_start(q->ring, &ring, vq->base, mem, log, err);
 	if (r)
 		return err_prefix(err, r, "queue %u", q->index);
 	if (!q->threads)
@@ -580,6 +600,8 @@ int queue_start(
 	vring_no_kick(q->ring);
 	pthread_cond_signal(&q->lead);
 	pthread_cond_broadcast(&q->runs);
+	if (vq->resumes && q->call >= 0 && write(q->call, &one, sizeof(one)) < 0)
+		log_debug("queue %u: cannot call the guest: %s", q->index, strerrordesc_np(errno));
 	return 0;
 }
 

@@ -5,7 +5,9 @@
 #include "base/cleanup.h"
 #include "base/guard.h"
 #include "base/log.h"
+#include "daemon/adopt.h"
 #include "daemon/migration.h"
+#include "daemon/supervise.h"
 #include "daemon/watch.h"
 
 #include <fcntl.h>
@@ -18,12 +20,12 @@
 struct serve {
 	struct serve_config cfg;
 	bool listening; /* else cfg.socket is a front-end */
-	struct segment segment;
 	struct dax *dax; /* NULL: no window */
 	struct fs *fs;
 	struct fuse_session *session;
 	struct migration *migration;
 	struct vhost_device *device;
+	bool broken; /* the connection of an earlier worker cannot go on */
 	struct watch *watch;
 	unsigned int nqueues;
 	struct queue *queues[VHOST_MAX_QUEUES];
@@ -104,14 +106,17 @@ static const struct vhost_ops device_ops = {
 	.reset = reset,
 };
 
-static int make_segment(struct serve *s, struct err *err)
+int serve_segment(const struct serve_config *cfg, struct segment *out, struct err *err)
 {
 	struct segment_plan plan[SEGMENT_SECTIONS] = {0};
 
+	plan[SEGMENT_SUPERVISED] = (struct segment_plan){sizeof(struct supervised), 1};
+	plan[SEGMENT_DEVICE] = (struct segment_plan){vhost_saved_size(), 1};
+	plan[SEGMENT_TRACK] = (struct segment_plan){vhost_track_size(), 1 + cfg->vhost.request_queues};
 	plan[SEGMENT_CONN] = fuse_session_plan();
-	fs_plan(&s->cfg.fs, plan);
-	plan[SEGMENT_DAX] = dax_plan(&s->cfg.dax);
-	return segment_create(&s->segment, plan, err);
+	fs_plan(&cfg->fs, plan);
+	plan[SEGMENT_DAX] = dax_plan(&cfg->dax);
+	return segment_create(out, plan, err);
 }
 
 static int vmm_map(void *arg, int fd, uint64_t file_off, uint64_t window_off, uint64_t len,
@@ -140,7 +145,7 @@ static int make_window(struct serve *s, struct err *err)
 	if (!s->cfg.dax.window)
 		return 0;
 	s->cfg.dax.vmm = (struct dax_vmm){.arg = s, .map = vmm_map, .unmap = vmm_unmap};
-	r = dax_new(&s->cfg.dax, &s->segment, &s->dax, err);
+	r = dax_new(&s->cfg.dax, s->cfg.segment, &s->dax, err);
 	if (!r)
 		s->cfg.fs.window = dax_window(s->dax);
 	return r;
@@ -148,6 +153,9 @@ static int make_window(struct serve *s, struct err *err)
 
 static int make_queues(struct serve *s, struct err *err)
 {
+	struct supervised *rec = segment_at(s->cfg.segment, SEGMENT_SUPERVISED);
+
+	s->cfg.queue.served = &rec->served;
 	s->watch = watch_new();
 	if (!s->watch)
 		return err_set(err, ENOMEM, "no memory or descriptors");
@@ -158,6 +166,29 @@ static int make_queues(struct serve *s, struct err *err)
 			return err_set(err, ENOMEM, "no memory or descriptors for %u queues", s->nqueues);
 	}
 	return 0;
+}
+
+static int make_device(struct serve *s, struct err *err)
+{
+	struct vhost_config cfg = s->cfg.vhost;
+
+	cfg.saved = segment_at(s->cfg.segment, SEGMENT_DEVICE);
+	cfg.track = segment_at(s->cfg.segment, SEGMENT_TRACK);
+	cfg.adopt = s->cfg.segment->adopt;
+	s->device = vhost_device_new(&cfg, &device_ops, s);
+	return s->device ? 0 : err_set(err, ENOMEM, "no memory for the device");
+}
+
+/* Ahead of everything that this process opens for itself. A connection that cannot go on ends alone. */
+static int adopt(struct serve *s, struct err *err)
+{
+	int own[] = {guard_fd(), s->cfg.fs.proc_self_fd};
+	struct err why = {0};
+
+	s->broken = vhost_device_adopt(s->device, &why) != 0;
+	if (s->broken)
+		log_warn("the connection cannot go on: %s", why.text);
+	return adopt_descriptors(s->cfg.base_fds, own, ARRAY_LEN(own), s->fs, s->device, err);
 }
 
 static int make_parts(struct serve *s, struct err *err)
@@ -171,22 +202,21 @@ static int make_parts(struct serve *s, struct err *err)
 	s->listening = listening;
 	r = guard_setup(err);
 	if (!r)
-		r = make_segment(s, err);
-	if (!r)
 		r = make_window(s, err);
 	if (!r)
-		r = fs_new(&s->cfg.fs, &s->segment, &s->fs, err);
+		r = fs_new(&s->cfg.fs, s->cfg.segment, &s->fs, err);
 	if (!r)
-		r = fuse_session_new(&s->cfg.fuse, &fs_ops, s->fs, &s->segment, &s->session, err);
+		r = fuse_session_new(&s->cfg.fuse, &fs_ops, s->fs, s->cfg.segment, &s->session, err);
+	if (!r)
+		r = make_device(s, err);
+	if (!r && s->cfg.segment->adopt)
+		r = adopt(s, err);
 	if (!r)
 		r = make_queues(s, err);
 	if (r)
 		return r;
 	s->migration = migration_new(s->session, s->fs);
-	if (!s->migration)
-		return err_set(err, ENOMEM, "no memory or descriptors");
-	s->device = vhost_device_new(&s->cfg.vhost, &device_ops, s);
-	return s->device ? 0 : err_set(err, ENOMEM, "no memory for the device");
+	return s->migration ? 0 : err_set(err, ENOMEM, "no memory or descriptors");
 }
 
 int serve_new(const struct serve_config *cfg, struct serve **out, struct err *err)
@@ -197,7 +227,6 @@ int serve_new(const struct serve_config *cfg, struct serve **out, struct err *er
 	if (!s)
 		return err_set(err, ENOMEM, "no memory");
 	s->cfg = *cfg;
-	s->segment.fd = -1;
 	r = make_parts(s, err);
 	if (r) {
 		serve_free(s);
@@ -228,7 +257,6 @@ void serve_free(struct serve *s)
 	if (s->fs)
 		fs_free(s->fs);
 	dax_free(s->dax);
-	segment_close(&s->segment);
 	watch_free(s->watch);
 	free(s);
 }
@@ -294,14 +322,32 @@ static int start_watch(struct serve *s, struct err *err)
 	return watch_start(s->watch, &cfg, err);
 }
 
+/* Goes on with the connection of an earlier worker. Returns false if there was one and it has ended. */
+static bool resume(struct serve *s)
+{
+	struct err why = {0};
+
+	if (vhost_device_fd(s->device) < 0)
+		return s->listening;
+	if (!s->broken && !vhost_device_resume(s->device, &why))
+		return true;
+	log_warn("the connection ends: %s", why.text);
+	vhost_device_disconnect(s->device);
+	return false;
+}
+
 int serve_run(struct serve *s, struct err *err)
 {
 	int r = start_watch(s, err);
 
 	if (r)
 		return r;
-	if (!s->listening)
+	if (s->cfg.segment->adopt) {
+		if (!resume(s) && (s->cfg.exit_on_disconnect || !s->listening))
+			return 0;
+	} else if (!s->listening) {
 		vhost_device_connect(s->device, fcntl(s->cfg.socket, F_DUPFD_CLOEXEC, 0));
+	}
 	for (;;) {
 		int fd = vhost_device_fd(s->device);
 		struct pollfd p[] = {

@@ -7,6 +7,7 @@
 #ifndef DAEMON_SERVE_H
 #define DAEMON_SERVE_H
 
+#include "base/fdmap.h"
 #include "daemon/queue.h"
 #include "dax/dax.h"
 #include "fs/fs.h"
@@ -26,9 +27,15 @@ struct serve_config {
 	void *overdue_arg;
 	bool exit_on_disconnect; /* the first front-end's going ends the daemon; always so for a connected
 				    socket */
+	const struct segment *segment; /* of serve_segment(), or an earlier worker's to go on from (adopt) */
+	const struct fdmap *base_fds;  /* with adopt: descriptors that are no worker's */
 };
 
 struct serve;
+
+/* Makes the segment for @cfg->vhost, fuse and fs. The caller's; it must outlive the struct serve. 0 or -errno
+ * with @err. */
+int serve_segment(const struct serve_config *cfg, struct segment *out, struct err *err);
 
 /* Makes everything that can fail, before the sandbox is locked. 0 or -errno with @err. */
 int serve_new(const struct serve_config *cfg, struct serve **out, struct err *err);

@@ -34,6 +34,8 @@ static struct {
 	uid_t uid;
 	gid_t gid;
 	bool groups_fixed; /* a user namespace that forbids setgroups */
+	/* cred_setup() has been here, in this process or before it was made; with cfg->change_creds. */
+	bool set_up, may_change;
 } daemon_self;
 
 /* What the thread is now. */
@@ -158,9 +160,12 @@ int cred_setup(const struct fs_config *cfg, struct err *err)
 {
 	int bits;
 
+	if (daemon_self.set_up && (daemon_self.may_change || !cfg->change_creds))
+		return 0;
 	umask(0);
 	daemon_self.uid = geteuid();
 	daemon_self.gid = getegid();
+	daemon_self.set_up = true;
 	if (!cfg->change_creds)
 		return 0;
 	bits = prctl(PR_GET_SECUREBITS);
@@ -171,6 +176,7 @@ int cred_setup(const struct fs_config *cfg, struct err *err)
 			return err_sys(err, errno, "cannot give up the supplementary groups");
 		daemon_self.groups_fixed = true;
 	}
+	daemon_self.may_change = true;
 	return 0;
 }
 

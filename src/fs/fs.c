@@ -43,6 +43,11 @@ static int adopt(struct fs *fs)
 	return r ? r : lock_table_adopt(fs->locks);
 }
 
+int fs_prepare(const struct fs_config *cfg, struct err *err)
+{
+	return cred_setup(cfg, err);
+}
+
 int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **out, struct err *err)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));

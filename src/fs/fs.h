@@ -49,6 +49,12 @@ struct fs_config {
 void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS]);
 
 /*
+ * What fs_new() needs capabilities for, for a process that gives them up before; the processes that it makes
+ * inherit it. 0 or -errno with @err.
+ */
+int fs_prepare(const struct fs_config *cfg, struct err *err);
+
+/*
  * 0 or -errno with @err; *out is the caller's, @seg must outlive it. Before other threads exist, and while
  * the process has its capabilities: with change_creds it prepares to act as guests' users, and the umask is 0
  * from then on. Probes whether file handles work beneath the share: with FS_HANDLES_PREFER it goes on without

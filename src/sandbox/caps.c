@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* Each is here for an op that fails without it. No others: CAP_SYS_ADMIN (trusted.*) is the host's root. */
 static const unsigned int kept[] = {
@@ -138,8 +139,10 @@ static int keep_only(uint64_t want, struct err *err)
 
 int caps_reduce(const struct sandbox_config *cfg, struct err *err)
 {
-	int r = caps_check_added(cfg, err);
+	int r;
 
+	capng_setpid(getpid()); /* libcap-ng remembers who asked it first, and that may be our parent */
+	r = caps_check_added(cfg, err);
 	return r ? r : keep_only(wanted(cfg), err);
 }
 

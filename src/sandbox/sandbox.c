@@ -20,7 +20,8 @@
  *  4. Capabilities. What ops need stays (caps.c), all else goes for good.
  *  5. no_new_privs and, where no file handles are used, Landlock (landlock.c): should a way out of the root
  *     be found, files there cannot be opened. It must not stand in the way of anything beneath the share.
- *  6. seccomp. Only listed system calls (syscalls.h), threads but no processes.
+ *  6. seccomp. Only listed system calls (syscalls.h), threads but no processes: the supervisor alone may start
+ *     one. Its workers inherit its lock, and take a second step, to a filter without what is the supervisor's.
  */
 #include "sandbox/sandbox.h"
 
@@ -74,8 +75,10 @@ static int enter_chroot(const struct sandbox_config *cfg, struct sandbox_root *o
 
 static int enter_nothing(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
 {
-	int r = open_dir("/proc/self/fd", &out->proc_self_fd, err);
+	int r = cfg->supervised ? stage_fork(cfg, &out->parent, err) : 0;
 
+	if (!r)
+		r = open_dir("/proc/self/fd", &out->proc_self_fd, err);
 	return r ? r : open_dir(cfg->shared_dir, &out->root, err);
 }
 
@@ -120,20 +123,21 @@ static bool landlock_fits(const struct sandbox_config *cfg, const struct sandbox
 	return root && cfg->mode != SANDBOX_NONE && !cfg->file_handles;
 }
 
-int sandbox_lock(const struct sandbox_config *cfg, const struct sandbox_root *root, struct err *err)
+int sandbox_lock(const struct sandbox_config *cfg, enum sandbox_role role, const struct sandbox_root *root,
+	struct err *err)
 {
 	int r = caps_reduce(cfg, err);
 
 	if (r)
 		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if (role != SANDBOX_WORKER && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return err_sys(err, errno, "no_new_privs cannot be set");
-	if (landlock_fits(cfg, root)) {
+	if (role != SANDBOX_SUPERVISOR && landlock_fits(cfg, root)) {
 		struct landlock_places places = {root->root, root->proc_self_fd, cfg->readonly};
 
 		r = stage_landlock(&places, err);
 		if (r)
 			return r;
 	}
-	return stage_seccomp(cfg, err);
+	return stage_seccomp(cfg, role, err);
 }

@@ -48,6 +48,7 @@ struct sandbox_config {
 	uint64_t rlimit_nofile; /* 0: leave it */
 	bool syslog;		/* syslog's system calls are needed */
 	bool readonly;
+	bool supervised; /* the process will be a supervisor, and so is not the one to stay outside */
 	bool file_handles; /* open_by_handle_at() is wanted, which takes a capability */
 	/* SANDBOX_NAMESPACE only: the users and groups of a user namespace; both empty: the caller alone, and
 	 * no user namespace for root. */
@@ -70,18 +71,23 @@ struct sandbox_root {
 int sandbox_prepare(const struct sandbox_config *cfg, struct err *err);
 
 /*
- * Enters namespaces or the chroot. In these two modes it forks: only the
+ * Enters namespaces or the chroot. In these two modes, or with @cfg->supervised, it forks: only the
  * child returns. The parent stays outside, where socket and pid file can be removed: it waits, passes
  * SIGTERM, SIGINT and SIGHUP on, serves @cfg->parent and exits with the child's status; if the parent is
  * killed, so is the child. The caller has blocked these signals. 0 or -errno with @err.
  */
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err);
 
+/* Who is locked in: a process that serves; or one that starts workers, which inherit its lock and, when all is
+ * set up, take the step to their own: without processes, signals to others, and filters. */
+enum sandbox_role { SANDBOX_ALONE, SANDBOX_SUPERVISOR, SANDBOX_WORKER };
+
 /*
  * Last: capabilities, no_new_privs, Landlock, seccomp. After it the process can only serve. @root is what
  * sandbox_enter() gave; NULL, or modes without walls of their own, go without Landlock. 0 or -errno with
  * @err.
  */
-int sandbox_lock(const struct sandbox_config *cfg, const struct sandbox_root *root, struct err *err);
+int sandbox_lock(const struct sandbox_config *cfg, enum sandbox_role role, const struct sandbox_root *root,
+	struct err *err);
 
 #endif

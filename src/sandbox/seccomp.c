@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <sched.h>
+#include <signal.h>
 #include <seccomp.h>
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ struct rule {
 	const char *name, *user;
 	int error; /* 0: allowed */
 	bool conditional;
+	bool supervisor; /* not for a worker */
 	unsigned int arg;
 	uint64_t mask, value;
 };
@@ -29,6 +31,15 @@ struct rule {
 		.conditional = true,   \
 		.arg = (a),            \
 		.mask = (m),           \
+		.value = (v)},
+#define SYSCALL_SUPERVISOR(call, a, m, v, who) \
+	{.number = SCMP_SYS(call),             \
+		.name = #call,                 \
+		.user = (who),                 \
+		.conditional = (m) != 0,       \
+		.supervisor = true,            \
+		.arg = (a),                    \
+		.mask = (m),                   \
 		.value = (v)},
 /* Where clone(2) has its flags: s390 alone has the stack first. */
 #ifdef __s390__
@@ -54,17 +65,33 @@ static uint32_t default_action(enum sandbox_seccomp mode)
 	return SCMP_ACT_KILL_PROCESS;
 }
 
-static int add_rule(scmp_filter_ctx ctx, const struct rule *rule)
+static int add_rule(scmp_filter_ctx ctx, const struct rule *rule, uint32_t allow)
 {
-	uint32_t action = rule->error ? SCMP_ACT_ERRNO((uint32_t)rule->error) : SCMP_ACT_ALLOW;
+	uint32_t action = rule->error ? SCMP_ACT_ERRNO((uint32_t)rule->error) : allow;
 	struct scmp_arg_cmp cmp = {rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value};
 
 	return seccomp_rule_add_array(
 		ctx, action, rule->number, rule->conditional, rule->conditional ? &cmp : NULL);
 }
 
-static int fill_and_load(scmp_filter_ctx ctx, struct err *err)
+/* A worker has the supervisor's filter already, and gets one that takes away what is not for it. */
+static bool belongs(const struct rule *rule, enum sandbox_role role)
 {
+	switch (role) {
+	case SANDBOX_SUPERVISOR:
+		return true;
+	case SANDBOX_WORKER:
+		return rule->supervisor;
+	case SANDBOX_ALONE:
+		break;
+	}
+	return !rule->supervisor;
+}
+
+static int fill_and_load(
+	scmp_filter_ctx ctx, const struct sandbox_config *cfg, enum sandbox_role role, struct err *err)
+{
+	uint32_t action = role == SANDBOX_WORKER ? default_action(cfg->seccomp) : SCMP_ACT_ALLOW;
 	int r;
 
 	/* System calls of another ABI end the process too. */
@@ -72,8 +99,11 @@ static int fill_and_load(scmp_filter_ctx ctx, struct err *err)
 	/* A tree of comparisons instead of a chain: the filter runs ahead of each system call. */
 	if (!r)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	/* A worker that goes on from another may have begun to close descriptors on a thread of its own. */
+	if (!r && role == SANDBOX_WORKER)
+		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	for (unsigned int i = 0; i < ARRAY_LEN(rules) && !r; i++) {
-		r = add_rule(ctx, &rules[i]);
+		r = belongs(&rules[i], role) ? add_rule(ctx, &rules[i], action) : 0;
 		if (r)
 			return err_sys(err, -r, "seccomp: no rule for %s (%s)", rules[i].name, rules[i].user);
 	}
@@ -84,17 +114,17 @@ static int fill_and_load(scmp_filter_ctx ctx, struct err *err)
 		 : 0;
 }
 
-int stage_seccomp(const struct sandbox_config *cfg, struct err *err)
+int stage_seccomp(const struct sandbox_config *cfg, enum sandbox_role role, struct err *err)
 {
 	scmp_filter_ctx ctx;
 	int r;
 
 	if (cfg->seccomp == SANDBOX_SECCOMP_NONE)
 		return 0;
-	ctx = seccomp_init(default_action(cfg->seccomp));
+	ctx = seccomp_init(role == SANDBOX_WORKER ? SCMP_ACT_ALLOW : default_action(cfg->seccomp));
 	if (!ctx)
 		return err_set(err, ENOMEM, "seccomp: no memory for the filter");
-	r = fill_and_load(ctx, err);
+	r = fill_and_load(ctx, cfg, role, err);
 	seccomp_release(ctx);
 	return r;
 }

@@ -45,6 +45,6 @@ struct landlock_places {
 int stage_landlock(const struct landlock_places *p, struct err *err);
 
 /* seccomp.c: the filter, from the list in syscalls.h. Nothing can be added to what it allows. */
-int stage_seccomp(const struct sandbox_config *cfg, struct err *err);
+int stage_seccomp(const struct sandbox_config *cfg, enum sandbox_role role, struct err *err);
 
 #endif

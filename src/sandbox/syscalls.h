@@ -4,6 +4,7 @@
  * this list and nothing else. Included by seccomp.c only, which defines the macros:
  * SYSCALL: any arguments. SYSCALL_NUMBER: likewise, for one that libraries do not know by name.
  * SYSCALL_IF: only if argument @arg, masked by @mask, is @value. SYSCALL_FAILS: not made, answers @error.
+ * SYSCALL_SUPERVISOR: as SYSCALL_IF, or with mask 0 as SYSCALL, but never for a worker.
  */
 
 /* libc and threads */
@@ -51,13 +52,33 @@ SYSCALL(sendmsg, "vhost/channel: requests with a descriptor")
 SYSCALL(recvfrom, "vhost/channel: their answers")
 SYSCALL(shutdown, "vhost/channel: wakes who waits for an answer")
 SYSCALL(getpeername, "vhost: descriptors that arrive and are sockets")
-SYSCALL(sendto, "vhost: replies; daemon/notify; libc: syslog")
+SYSCALL(recvmmsg, "vhost: messages")
+SYSCALL(sendmmsg, "vhost: replies")
+SYSCALL(memfd_create, "vhost/inflight: GET_INFLIGHT_FD")
+SYSCALL(sendto, "daemon/notify; libc: syslog")
 SYSCALL(fcntl, "vhost: descriptors that arrive; fs/lock: open file description locks; fs/io: flags")
 SYSCALL(ftruncate, "fs/attr: SETATTR")
 SYSCALL(fstatfs, "virtio/mem: page size; fs/attr: STATFS; fs/mount: kinds of file system")
 SYSCALL(dup3, "daemon/detach: standard streams")
 SYSCALL_FAILS(socket, EACCES, "libc: syslog tries to connect again, which cannot be done from inside")
 SYSCALL_FAILS(connect, EACCES, "libc: as socket")
+
+/* daemon/supervise, and a worker until it serves. What lets processes begin and end is not left to a worker. */
+SYSCALL_SUPERVISOR(clone, CLONE_FLAGS_ARG, UINT64_MAX, CLONE_FILES | SIGCHLD, "daemon/supervise: workers")
+SYSCALL_SUPERVISOR(wait4, 0, 0, 0, "daemon/supervise")
+SYSCALL_SUPERVISOR(kill, 0, 0, 0, "daemon/supervise: signals are passed on")
+SYSCALL_SUPERVISOR(rt_sigtimedwait, 0, 0, 0, "daemon/supervise")
+SYSCALL_SUPERVISOR(getppid, 0, 0, 0, "daemon/supervise: a worker dies with it")
+SYSCALL_SUPERVISOR(prctl, 0, 0, 0, "daemon/supervise: a worker dies with it; sandbox/seccomp")
+SYSCALL_SUPERVISOR(seccomp, 0, 0, 0, "sandbox/seccomp: a worker's own filter")
+SYSCALL_SUPERVISOR(landlock_create_ruleset, 0, 0, 0, "sandbox/landlock: a worker's own")
+SYSCALL_SUPERVISOR(landlock_add_rule, 0, 0, 0, "sandbox/landlock: a worker's own")
+SYSCALL_SUPERVISOR(landlock_restrict_self, 0, 0, 0, "sandbox/landlock: a worker's own")
+SYSCALL(close_range, "daemon/adopt: what the last worker left open")
+SYSCALL(eventfd2, "daemon/queue: a worker's start")
+SYSCALL(epoll_create1, "daemon/queue: a worker's start")
+SYSCALL(getsockopt, "daemon/serve: a worker's start")
+SYSCALL(prlimit64, "fs: a worker's start")
 
 /* fs: names and inodes */
 SYSCALL(openat, "fs: all opening")

@@ -57,7 +57,14 @@ void channel_destroy(struct channel *ch)
 
 void channel_set(struct channel *ch, int fd)
 {
-	autofd int old = -1;
+	int old = channel_take(ch, fd);
+
+	cleanup_fd(&old);
+}
+
+int channel_take(struct channel *ch, int fd)
+{
+	int old;
 
 	if (atomic_load(&ch->fd) >= 0)
 		shutdown(
@@ -69,6 +76,7 @@ void channel_set(struct channel *ch, int fd)
 	autolock(&ch->seen_lock);
 	ch->missed = 0;
 	ch->longest_ns = 0;
+	return old;
 }
 
 void channel_memory_told(struct channel *ch)

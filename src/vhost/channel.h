@@ -34,6 +34,8 @@ void channel_destroy(struct channel *ch);
 /* Control thread: another descriptor, -1 for none; the channel's from here on. Who waits for an answer on the
  * old one has -ENODEV at once. */
 void channel_set(struct channel *ch, int fd);
+/* The same, but the old one, or -1, is the caller's. */
+int channel_take(struct channel *ch, int fd);
 
 /* Control thread: the front-end has told of guest memory, which it does when a mapping has become visible. */
 void channel_memory_told(struct channel *ch);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The device's life: made, connected, serving one message after the other, disconnected. See device.h. */
-#include "vhost/internal.h"
+#include "vhost/save.h"
 
+#include "base/arith.h"
 #include "base/cleanup.h"
 
 #define FEATURES                                                                               \
@@ -9,7 +10,7 @@
 		WIRE_F_RING_EVENT_IDX)
 #define PROTOCOL                                                                                         \
 	(WIRE_P_MQ | WIRE_P_LOG_SHMFD | WIRE_P_REPLY_ACK | WIRE_P_BACKEND_REQ | WIRE_P_BACKEND_SEND_FD | \
-		WIRE_P_CONFIGURE_MEM_SLOTS | WIRE_P_RESET_DEVICE | WIRE_P_STATUS)
+		WIRE_P_CONFIGURE_MEM_SLOTS | WIRE_P_RESET_DEVICE | WIRE_P_STATUS | WIRE_P_INFLIGHT_SHMFD)
 
 /*
  * With shared memory no memory slots are offered: each mapping would take one of QEMU's, which aborts when
@@ -37,7 +38,11 @@ struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const stru
 	if (!d)
 		return NULL;
 	d->no_memory = mem_new();
-	if (!d->no_memory) {
+	d->own_saved = cfg->saved ? NULL : calloc(1, sizeof(*d->own_saved));
+	d->saved = cfg->saved ? cfg->saved : d->own_saved;
+	if (!d->no_memory || !d->saved) {
+		mem_unref(d->no_memory);
+		free(d->own_saved);
 		free(d);
 		return NULL;
 	}
@@ -49,8 +54,75 @@ struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const stru
 	d->offered_protocol = protocol_of(cfg, ops);
 	d->fd = -1;
 	channel_init(&d->channel);
+	d->reply.fd = -1;
+	d->inflight.fd = -1;
 	rings_init(d);
+	if (!cfg->adopt) {
+		d->saved->in.number = 1;
+		save_commit(d);
+	}
 	return d;
+}
+
+uint32_t vhost_saved_size(void)
+{
+	return sizeof(struct vhost_saved);
+}
+
+uint32_t vhost_track_size(void)
+{
+	return (uint32_t)arith_align_up(
+		MAX(vring_track_size(true, VRING_MAX_SIZE), vring_track_size(false, VRING_MAX_SIZE)), 4096);
+}
+
+int vhost_device_adopt(struct vhost_device *d, struct err *err)
+{
+	return save_adopt(d, err);
+}
+
+static int keep_ring(const struct vhost_ring *q, struct fdmap *map)
+{
+	int r = fdmap_add(map, q->kick);
+
+	if (!r)
+		r = fdmap_add(map, q->call);
+	return r ? r : fdmap_add(map, q->err);
+}
+
+/* A message that is not dealt with yet may hold what a ring has already. */
+static int keep_message(const struct message *m, struct fdmap *map)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < MIN(m->nfds, (unsigned int)MESSAGE_FDS_MAX) && !r; i++)
+		r = fdmap_has(map, m->fds[i]) ? 0 : fdmap_add(map, m->fds[i]);
+	return r;
+}
+
+int vhost_device_keep_fds(const struct vhost_device *d, struct fdmap *map)
+{
+	struct mem_desc desc;
+	uint64_t n;
+	int fd = -1;
+	int r = fdmap_add(map, d->fd);
+
+	if (!r)
+		r = fdmap_add(map, atomic_load(&d->channel.fd));
+	if (!r)
+		r = fdmap_add(map, d->inflight.fd);
+	if (d->log)
+		mem_log_describe(d->log, &fd, &n, &n);
+	if (!r)
+		r = fdmap_add(map, fd);
+	for (unsigned int i = 0; d->mem && i < mem_regions(d->mem) && !r; i++) {
+		mem_region(d->mem, i, &desc, &fd);
+		r = fdmap_add(map, fd);
+	}
+	for (unsigned int i = 0; i < d->queues && !r; i++)
+		r = keep_ring(&d->ring[i], map);
+	if (!r && d->reply.len && d->reply.fd >= 0 && !fdmap_has(map, d->reply.fd))
+		r = fdmap_add(map, d->reply.fd);
+	return r ? r : keep_message(&d->saved->in.m, map);
 }
 
 void vhost_device_free(struct vhost_device *d)
@@ -60,6 +132,7 @@ void vhost_device_free(struct vhost_device *d)
 	vhost_device_disconnect(d);
 	channel_destroy(&d->channel);
 	mem_unref(d->no_memory);
+	free(d->own_saved);
 	free(d);
 }
 
@@ -70,19 +143,43 @@ void vhost_device_connect(struct vhost_device *d, int fd)
 	d->features = 0;
 	d->protocol = 0;
 	d->status = 0;
+	save_commit(d);
+}
+
+/* A descriptor that went with the reply is closed; no state may name it then, as its number comes again. */
+static void drop_reply(struct vhost_device *d)
+{
+	int fd = d->reply.fd;
+
+	d->reply.len = 0;
+	d->reply.fd = -1;
+	if (fd < 0)
+		return;
+	save_commit(d);
+	close(fd);
 }
 
 void vhost_device_disconnect(struct vhost_device *d)
 {
 	if (d->fd < 0)
 		return;
-	channel_set(&d->channel, -1); /* first: a ring may wait for one who waits for an answer there */
+	save_close(d, channel_take(&d->channel,
+			      -1)); /* first: a ring may wait for one who waits for an answer there */
 	rings_close(d);
 	d->ops->reset(d->arg);
-	message_clear(&d->in);
-	memory_close(d);
-	cleanup_fd(&d->fd);
+	save_close(d, d->fd);
 	d->fd = -1;
+	inflight_close(d);
+	save_drop_map(d, d->mem);
+	save_drop_log(d, d->log);
+	d->mem = NULL;
+	d->log = NULL;
+	drop_reply(d);
+	d->messages = d->saved->in.number;
+	save_commit(d);
+	message_clear(&d->saved->in.m);
+	message_next(&d->saved->in);
+	save_flush(d);
 }
 
 int vhost_device_fd(const struct vhost_device *d)
@@ -95,15 +192,70 @@ bool vhost_device_vanished(const struct vhost_device *d)
 	return d->fd >= 0 && (mem_vanished(d->mem) || mem_log_vanished(d->log));
 }
 
+static int send_reply(struct vhost_device *d, struct err *err)
+{
+	int r = message_send(&d->saved->out, d->fd, d->messages, &d->reply, err);
+
+	if (r)
+		return r;
+	drop_reply(d);
+	return 0;
+}
+
+/* The message is dealt with, whatever becomes of this process: what is left is to tell of it. */
+static int conclude(struct vhost_device *d, struct err *err)
+{
+	int r;
+
+	d->messages = d->saved->in.number;
+	save_commit(d);
+	message_next(&d->saved->in);
+	save_flush(d);
+	r = send_reply(d, err);
+	return r ? err_prefix(err, r, "message %u", d->in.header.request) : 0;
+}
+
+static int dispatch(struct vhost_device *d, struct err *err)
+{
+	int r;
+
+	d->in = d->saved->in.m;
+	d->reply.len = 0;
+	r = messages_dispatch(d, err);
+	if (r) {
+		d->saved->in.m = d->in; /* without the descriptors that were taken */
+		return r;
+	}
+	r = conclude(d, err);
+	message_clear(&d->in);
+	return r;
+}
+
+int vhost_device_resume(struct vhost_device *d, struct err *err)
+{
+	const struct message *m = &d->saved->in.m;
+	int r;
+
+	if (d->fd < 0)
+		return 0;
+	r = send_reply(d, err);
+	if (r)
+		return r;
+	rings_settle(d);
+	save_commit(d);
+	if (m->have < sizeof(m->header) || m->have < sizeof(m->header) + m->header.size)
+		return 0;
+	return dispatch(d, err);
+}
+
 int vhost_device_serve(struct vhost_device *d, struct err *err)
 {
-	int r = message_receive(&d->in, d->fd, err);
+	int r = message_receive(&d->saved->in, d->fd, err);
 
 	if (r == -EAGAIN)
 		return 1;
 	if (r > 0) {
-		r = messages_dispatch(d, err);
-		message_clear(&d->in);
+		r = dispatch(d, err);
 		r = r ? r : 1;
 	}
 	return r == -ECONNRESET || r == -EPIPE ? 0 : r;

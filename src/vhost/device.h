@@ -9,6 +9,7 @@
 #define VHOST_DEVICE_H
 
 #include "base/err.h"
+#include "base/fdmap.h"
 #include "virtio/vring.h"
 
 #define VHOST_TAG_MAX	 36
@@ -19,9 +20,10 @@
 struct vhost_vq {
 	struct vring_config ring;
 	uint32_t base;
-	int kick; /* -1: poll instead */
-	int call; /* -1: no call wanted */
-	int err;  /* -1: none; written when the ring breaks */
+	int kick;     /* -1: poll instead */
+	int call;     /* -1: no call wanted */
+	int err;      /* -1: none; written when the ring breaks */
+	bool resumes; /* the last process has run it: the guest may wait for a call, or have kicked */
 };
 
 /* What the device asks of its owner. @arg is vhost_device_new()'s. */
@@ -61,6 +63,13 @@ struct vhost_config {
 	 */
 	uint64_t shmem[VHOST_MAX_SHMEM];
 	uint32_t shmem_bit; /* protocol feature by which front-ends know SHMEM; 0: the specification's, 22 */
+	/*
+	 * Memory that outlives the process, zeroed at first: vhost_saved_size() bytes for the device's state,
+	 * and vhost_track_size() bytes a queue for what is in flight. NULL: nothing is kept. @adopt: it is an
+	 * earlier process's, whose descriptors this one has under the same numbers.
+	 */
+	void *saved, *track;
+	bool adopt;
 };
 
 /* A piece of a file that the guest sees in a shared memory region. */
@@ -69,12 +78,24 @@ struct vhost_shmem {
 	uint64_t fd_offset, shm_offset, len;
 };
 
+uint32_t vhost_saved_size(void);
+uint32_t vhost_track_size(void);
+
 struct vhost_device;
 
 /* NULL: memory is short, or the number of queues is not 1 .. VHOST_MAX_QUEUES - 1. @ops must outlive it. */
 struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const struct vhost_ops *ops, void *arg);
 /* Stops everything, as vhost_device_disconnect(). */
 void vhost_device_free(struct vhost_device *d);
+
+/*
+ * With cfg->adopt: vhost_device_adopt() connects the device as it was, but no queue runs before
+ * vhost_device_resume(), which does what the last process was about to do. vhost_device_keep_fds() names the
+ * device's descriptors. Each is 0 or -errno with @err; then the connection has to end (disconnect).
+ */
+int vhost_device_adopt(struct vhost_device *d, struct err *err);
+int vhost_device_keep_fds(const struct vhost_device *d, struct fdmap *map);
+int vhost_device_resume(struct vhost_device *d, struct err *err);
 
 /* A front-end has connected; @fd becomes the device's. Only when none is connected. */
 void vhost_device_connect(struct vhost_device *d, int fd);

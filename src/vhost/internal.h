@@ -25,11 +25,29 @@ struct vhost_ring {
 	struct gpa log_addr;
 	bool kicked; /* SET_VRING_KICK came since it was last stopped */
 	enum { ENABLE_UNSAID, ENABLE_OFF, ENABLE_ON } enable;
-	bool running; /* between vq_start() and vq_stop() */
-	bool failed;  /* could not be started: not tried again before it is told something new */
+	bool running;		  /* between vq_start() and vq_stop() */
+	bool failed;		  /* could not be started: not tried again before it is told something new */
+	enum vring_track goes_on; /* what the next start makes of the records of what is in flight */
 	int kick;
 	int call;
 	int err;
+};
+
+/* inflight.c: records of what is in flight that the front-end keeps. */
+struct vhost_inflight {
+	int fd; /* -1: there are none */
+	uint64_t offset, size;
+	uint16_t queues, queue_size;
+	void *map, *records;
+	size_t map_len;
+};
+
+/* What is closed when the next state counts (save.h). */
+struct vhost_late {
+	int fd[4 * VHOST_MAX_QUEUES];
+	unsigned int nfds;
+	struct mem_map *map;
+	struct mem_log *log;
 };
 
 struct vhost_device {
@@ -42,8 +60,14 @@ struct vhost_device {
 	struct mem_map *no_memory; /* a map without regions */
 
 	/* Of the connection */
-	int fd; /* -1: none */
-	struct message in;
+	int fd;			   /* -1: none */
+	struct vhost_saved *saved; /* in memory that outlives the process, or own_saved */
+	struct vhost_saved *own_saved;
+	struct message in; /* a copy of the one at hand */
+	uint64_t messages; /* number of the last one that was dealt with */
+	struct message_bytes reply;
+	struct vhost_late late;
+	struct vhost_inflight inflight;
 	uint64_t features;
 	_Atomic uint64_t protocol; /* changed by the control thread */
 	uint8_t status;
@@ -55,6 +79,7 @@ struct vhost_device {
 
 /* The payload of a reply that is not just an acknowledgement. */
 struct reply {
+	int fd; /* goes with it; -1: none */
 	uint32_t size;
 	uint8_t payload[MESSAGE_REPLY_MAX];
 };
@@ -79,8 +104,8 @@ static inline uint64_t message_u64(const struct message *m)
 	return v;
 }
 
-/* messages.c: does what the whole message in d->in says, and answers. 0, or -errno with @err: it costs the
- * connection. */
+/* messages.c: does what the whole message in d->in says; the answer is in d->reply then. 0, or -errno with
+ * @err: it costs the connection. */
 int messages_dispatch(struct vhost_device *d, struct err *err);
 
 /* rings.c */
@@ -93,9 +118,20 @@ bool rings_any_running(const struct vhost_device *d);
 /* The memory, the log or a feature has changed: goes on with them, stops and starts what has to. */
 void rings_settle(struct vhost_device *d);
 
+/* The records of what is in flight say where each ring goes on. */
+void rings_go_on(struct vhost_device *d);
+
+/* inflight.c */
+struct saved_area;
+void inflight_close(struct vhost_device *d);
+/* @fd becomes the device's. 0 or -errno with @err. */
+int inflight_use(struct vhost_device *d, int fd, const struct saved_area *a, uint16_t queues,
+	uint16_t queue_size, struct err *err);
+/* Those of ring @i; NULL: none are kept. */
+void *inflight_records(const struct vhost_device *d, unsigned int i, uint32_t size);
+
 /* memory.c */
 struct mem_log *memory_active_log(const struct vhost_device *d);
-void memory_close(struct vhost_device *d);
 
 /*
  * Handlers. Each does all or nothing. 0, or -errno with @err: refused. @reply is filled by those that the
@@ -125,6 +161,9 @@ HANDLER(handle_get_max_mem_slots);
 HANDLER(handle_add_mem_reg);
 HANDLER(handle_rem_mem_reg);
 HANDLER(handle_set_log_base);
+
+HANDLER(handle_get_inflight_fd);
+HANDLER(handle_set_inflight_fd);
 
 HANDLER(handle_set_vring_num);
 HANDLER(handle_set_vring_addr);

@@ -3,7 +3,7 @@
  * Handlers of guest memory and of the dirty log. A new map takes the old one's place only when it is whole,
  * so a refused message leaves everything as it was.
  */
-#include "vhost/internal.h"
+#include "vhost/save.h"
 
 #include "base/arith.h"
 #include "base/cleanup.h"
@@ -11,14 +11,6 @@
 struct mem_log *memory_active_log(const struct vhost_device *d)
 {
 	return d->features & WIRE_F_LOG_ALL ? d->log : NULL;
-}
-
-void memory_close(struct vhost_device *d)
-{
-	mem_unref(d->mem);
-	mem_log_unref(d->log);
-	d->mem = NULL;
-	d->log = NULL;
 }
 
 static void use_map(struct vhost_device *d, struct mem_map *map)
@@ -29,7 +21,7 @@ static void use_map(struct vhost_device *d, struct mem_map *map)
 	channel_memory_told(
 		&d->channel); /* first: a ring that has to stop may wait for one who waits for this */
 	rings_settle(d);
-	mem_unref(old);
+	save_drop_map(d, old);
 }
 
 static struct mem_desc desc_of(const struct wire_region *r)
@@ -138,6 +130,6 @@ HANDLER(handle_set_log_base)
 			(unsigned long long)wire.size, (unsigned long long)wire.offset, why.text);
 	d->log = log;
 	rings_settle(d);
-	mem_log_unref(old);
+	save_drop_log(d, old);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,25 +42,42 @@ static int receive_fds(struct message *m, struct msghdr *hdr, struct err *err)
 	return fits ? 0 : err_set(err, EPROTO, "more descriptors than a message may carry");
 }
 
-/* One recvmsg(): how many bytes came, 0 at the end of the stream, or -errno. */
-static ssize_t receive_some(struct message *m, int sock, void *buf, size_t len, struct err *err)
+/* What the kernel has written down becomes part of the message. Doing it again does no harm. */
+static int take_received(struct message_in *in, struct err *err)
 {
-	char control[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX)] __attribute__((aligned(8)));
-	struct iovec iov = {.iov_base = buf, .iov_len = len};
-	struct msghdr hdr = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	ssize_t n;
 	int r;
 
+	in->m.nfds = in->had_fds;
+	r = receive_fds(&in->m, &in->hdr.msg_hdr, err);
+	in->m.have = in->had + in->hdr.msg_len;
+	atomic_signal_fence(memory_order_seq_cst);
+	in->hdr.msg_len = 0;
+	return r;
+}
+
+/* One receive: 1, 0 at the end of the stream, or -errno. */
+static int receive_some(struct message_in *in, int sock, void *at, size_t len, struct err *err)
+{
+	int n, r;
+
+	in->had = in->m.have;
+	in->had_fds = in->m.nfds;
+	in->iov = (struct iovec){.iov_base = at, .iov_len = len};
+	in->hdr = (struct mmsghdr){.msg_hdr = {.msg_iov = &in->iov,
+					   .msg_iovlen = 1,
+					   .msg_control = in->control,
+					   .msg_controllen = sizeof(in->control)}};
 	do
-		n = recvmsg(sock, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmmsg(sock, &in->hdr, 1, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return -EAGAIN;
 	if (n < 0)
 		return err_sys(err, errno, "receiving a message");
-	r = receive_fds(m, &hdr, err);
-	return r ? r : n;
+	if (!in->hdr.msg_len)
+		return 0;
+	r = take_received(in, err);
+	return r ? r : 1;
 }
 
 static int check_header(const struct wire_header *h, struct err *err)
@@ -84,27 +102,43 @@ static size_t missing(struct message *m, uint8_t **at)
 	return head + m->header.size - m->have;
 }
 
-int message_receive(struct message *m, int sock, struct err *err)
+int message_receive(struct message_in *in, int sock, struct err *err)
 {
+	struct message *m = &in->m;
 	uint8_t *at;
 	size_t len;
 
 	while ((len = missing(m, &at))) {
-		ssize_t n = receive_some(m, sock, at, len, err);
-		int r;
+		int r = receive_some(in, sock, at, len, err);
 
-		if (n < 0)
-			return (int)n;
-		if (!n && !m->have)
+		if (r < 0)
+			return r;
+		if (!r && !m->have)
 			return 0;
-		if (!n)
+		if (!r)
 			return err_set(err, EPROTO, "the front-end went in the middle of a message");
-		m->have += (size_t)n;
 		r = m->have == sizeof(m->header) ? check_header(&m->header, err) : 0;
 		if (r)
 			return r;
 	}
 	return 1;
+}
+
+int message_adopt(struct message_in *in, struct err *err)
+{
+	int r = in->hdr.msg_len ? take_received(in, err) : 0;
+
+	if (!r && in->m.have >= sizeof(in->m.header))
+		r = check_header(&in->m.header, err);
+	return r;
+}
+
+void message_next(struct message_in *in)
+{
+	in->m.nfds = 0;
+	in->m.have = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	in->number++;
 }
 
 void message_clear(struct message *m)
@@ -135,29 +169,54 @@ static int await_room(int sock, int64_t deadline, struct err *err)
 	return 0;
 }
 
-int message_reply(int sock, uint32_t request, const void *payload, uint32_t size, struct err *err)
+static size_t sent(const struct message_out *out)
 {
-	struct wire_header head = {.request = request, .flags = WIRE_VERSION | WIRE_REPLY, .size = size};
-	uint8_t buf[sizeof(head) + MESSAGE_REPLY_MAX];
+	return out->before + out->hdr.msg_len;
+}
+
+static void put_fd(struct msghdr *hdr, char *control, int fd)
+{
+	struct cmsghdr *c = (void *)control;
+
+	*c = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(sizeof(fd)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	hdr->msg_control = control;
+	hdr->msg_controllen = CMSG_SPACE(sizeof(fd));
+}
+
+/* As in receive_some(), the kernel writes down how much it took. */
+static int send_some(struct message_out *out, int sock, const struct message_bytes *b)
+{
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
+	size_t done = sent(out);
+
+	out->before = done;
+	atomic_signal_fence(memory_order_seq_cst);
+	out->iov = (struct iovec){.iov_base = (void *)(uintptr_t)(b->byte + done), .iov_len = b->len - done};
+	out->hdr = (struct mmsghdr){.msg_hdr = {.msg_iov = &out->iov, .msg_iovlen = 1}};
+	if (!done && b->fd >= 0)
+		put_fd(&out->hdr.msg_hdr, control, b->fd);
+	return sendmmsg(sock, &out->hdr, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int message_send(
+	struct message_out *out, int sock, uint64_t number, const struct message_bytes *b, struct err *err)
+{
 	int64_t deadline = now_ms() + REPLY_WAIT_MS;
-	size_t len = sizeof(head) + size;
 
-	if (len > sizeof(buf))
-		return err_set(err, EMSGSIZE, "a reply of %u bytes", size);
-	memcpy(buf, &head, sizeof(head));
-	if (size)
-		memcpy(buf + sizeof(head), payload, size);
-	for (size_t done = 0; done < len;) {
-		ssize_t n = send(sock, buf + done, len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-		int r = 0;
+	if (out->number != number) {
+		*out = (struct message_out){0};
+		out->number = number;
+	}
+	while (sent(out) < b->len) {
+		int r = send_some(out, sock, b);
 
-		if (n >= 0)
-			done += (size_t)n;
-		else if (errno == EAGAIN)
+		if (r == -EAGAIN)
 			r = await_room(sock, deadline, err);
-		else if (errno != EINTR)
-			r = err_sys(err, errno, "sending a reply");
-		if (r)
+		else if (r && r != -EINTR)
+			r = err_sys(err, -r, "sending a reply");
+		if (r && r != -EINTR)
 			return r;
 	}
 	return 0;

@@ -27,23 +27,25 @@ struct message_kind {
 	int (*handle)(struct vhost_device *d, struct message *m, struct reply *reply, struct err *err);
 };
 
-#define U64	   sizeof(uint64_t)
-#define VRING	   sizeof(struct wire_vring_state)
-#define CONFIG	   sizeof(struct wire_config)
-#define CONFIG_ALL (sizeof(struct wire_config) + WIRE_CONFIG_MAX)
-#define TABLE	   sizeof(struct wire_regions)
-#define TABLE_ALL  (sizeof(struct wire_regions) + MESSAGE_FDS_MAX * sizeof(struct wire_region))
-#define FDS	   MESSAGE_FDS_MAX
-#define ADDR	   sizeof(struct wire_vring_addr)
-#define REGION	   sizeof(struct wire_one_region)
-#define LOG	   sizeof(struct wire_log)
-#define STATE	   sizeof(struct wire_device_state)
-#define MSG(m)	   [WIRE_##m] = {.name = #m,
-#define SIZE(a, b) .min = (a), .max = (b)
-#define FD(a, b)   .min_fds = (a), .max_fds = (b)
-#define OWN	   .answer = ANSWER_OWN
-#define ALWAYS	   .answer = ANSWER_ALWAYS
-#define NEEDS(f)   .needs = WIRE_P_##f
+#define U64	     sizeof(uint64_t)
+#define VRING	     sizeof(struct wire_vring_state)
+#define CONFIG	     sizeof(struct wire_config)
+#define CONFIG_ALL   (sizeof(struct wire_config) + WIRE_CONFIG_MAX)
+#define TABLE	     sizeof(struct wire_regions)
+#define TABLE_ALL    (sizeof(struct wire_regions) + MESSAGE_FDS_MAX * sizeof(struct wire_region))
+#define FDS	     MESSAGE_FDS_MAX
+#define ADDR	     sizeof(struct wire_vring_addr)
+#define REGION	     sizeof(struct wire_one_region)
+#define LOG	     sizeof(struct wire_log)
+#define INFLIGHT     (sizeof(struct wire_inflight) - sizeof(uint32_t)) /* some leave the padding out */
+#define INFLIGHT_ALL sizeof(struct wire_inflight)
+#define STATE	     sizeof(struct wire_device_state)
+#define MSG(m)	     [WIRE_##m] = {.name = #m,
+#define SIZE(a, b)   .min = (a), .max = (b)
+#define FD(a, b)     .min_fds = (a), .max_fds = (b)
+#define OWN	     .answer = ANSWER_OWN
+#define ALWAYS	     .answer = ANSWER_ALWAYS
+#define NEEDS(f)     .needs = WIRE_P_##f
 #define DO(f)                \
 	.handle = handle_##f \
 	}
@@ -71,6 +73,8 @@ static const struct message_kind kinds[WIRE_REQUESTS] = {
 	MSG(SET_BACKEND_REQ_FD)    SIZE(0, U64),           FD(1, 1), NEEDS(BACKEND_REQ), DO(set_backend_req_fd),
 	MSG(GET_CONFIG)            SIZE(CONFIG, CONFIG_ALL), OWN, NEEDS(CONFIG), DO(get_config),
 	MSG(SET_CONFIG)            SIZE(CONFIG, CONFIG_ALL), NEEDS(CONFIG), DO(set_config),
+	MSG(GET_INFLIGHT_FD)       SIZE(INFLIGHT, INFLIGHT_ALL), OWN, NEEDS(INFLIGHT_SHMFD), DO(get_inflight_fd),
+	MSG(SET_INFLIGHT_FD)       SIZE(INFLIGHT, INFLIGHT_ALL), FD(1, 1), NEEDS(INFLIGHT_SHMFD), DO(set_inflight_fd),
 	MSG(RESET_DEVICE)          SIZE(0, 0),                  NEEDS(RESET_DEVICE), DO(reset_device),
 	MSG(GET_MAX_MEM_SLOTS)     SIZE(0, 0),             OWN, NEEDS(CONFIGURE_MEM_SLOTS), DO(get_max_mem_slots),
 	MSG(ADD_MEM_REG)           SIZE(REGION, REGION),   FD(1, 1), NEEDS(CONFIGURE_MEM_SLOTS), DO(add_mem_reg),
@@ -125,11 +129,22 @@ static bool may_be_told(const struct vhost_device *d, const struct message_kind 
 	return wants_ack(d, k) && (d->protocol & WIRE_P_REPLY_ACK) && (d->in.header.flags & WIRE_NEED_REPLY);
 }
 
+static void note_reply(struct vhost_device *d, uint32_t request, const struct reply *reply)
+{
+	struct wire_header head = {
+		.request = request, .flags = WIRE_VERSION | WIRE_REPLY, .size = reply->size};
+
+	d->reply.len = (uint32_t)sizeof(head) + reply->size;
+	d->reply.fd = reply->fd;
+	memcpy(d->reply.byte, &head, sizeof(head));
+	memcpy(d->reply.byte + sizeof(head), reply->payload, reply->size);
+}
+
 int messages_dispatch(struct vhost_device *d, struct err *err)
 {
 	uint32_t request = d->in.header.request;
 	const struct message_kind *k = kind_of(request);
-	struct reply reply = {0};
+	struct reply reply = {.fd = -1};
 	int r;
 
 	log_debug("vhost-user: %s (%u), %u bytes, %u descriptors", name_of(k), request, d->in.header.size,
@@ -145,6 +160,6 @@ int messages_dispatch(struct vhost_device *d, struct err *err)
 		reply_u64(&reply, r ? 1 : 0);
 	else if (k->answer != ANSWER_OWN)
 		return 0;
-	r = message_reply(d->fd, request, reply.payload, reply.size, err);
-	return r ? err_prefix(err, r, "message %u (%s)", request, name_of(k)) : 0;
+	note_reply(d, request, &reply);
+	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Handlers of the device as a whole: features, queue number, configuration space, status and reset. */
-#include "vhost/internal.h"
+#include "vhost/save.h"
 
 #include "base/log.h"
 
@@ -80,7 +80,7 @@ HANDLER(handle_get_queue_num)
 HANDLER(handle_set_backend_req_fd)
 {
 	(void)reply, (void)err;
-	channel_set(&d->channel, message_take_fd(m, 0));
+	save_close(d, channel_take(&d->channel, message_take_fd(m, 0)));
 	return 0;
 }
 

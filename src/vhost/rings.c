@@ -3,7 +3,7 @@
  * Handlers of rings. Front-ends say what a ring needs in any order, and some of it again while it runs; so no
  * handler starts a ring by itself: each writes down what was said, and settle() starts or stops.
  */
-#include "vhost/internal.h"
+#include "vhost/save.h"
 
 #include "base/arith.h"
 #include "base/cleanup.h"
@@ -76,14 +76,24 @@ static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 			.avail = q->avail,
 			.used = q->used,
 			.log = true,
-			.log_addr = q->log_addr},
+			.log_addr = q->log_addr,
+			.track = inflight_records(d, (unsigned int)(q - d->ring), q->size),
+			.track_mode = q->goes_on},
 		.base = base_of(d, q),
 		.kick = q->kick,
 		.call = q->call,
 		.err = q->err,
+		.resumes = q->goes_on == VRING_TRACK_RESUME,
 	};
 	unsigned int i = (unsigned int)(q - d->ring);
-	int r = d->ops->vq_start(d->arg, i, &vq, d->mem, memory_active_log(d), err);
+	int r;
+
+	/* What it pops is in flight from then on, whether or not the message that started it is dealt with.
+	 */
+	q->running = true;
+	save_commit(d);
+	q->goes_on = VRING_TRACK_NEW;
+	r = d->ops->vq_start(d->arg, i, &vq, d->mem, memory_active_log(d), err);
 
 	q->running = !r;
 	q->failed = r != 0;
@@ -151,6 +161,12 @@ bool rings_any_running(const struct vhost_device *d)
 	return false;
 }
 
+void rings_go_on(struct vhost_device *d)
+{
+	for (unsigned int i = 0; i < d->queues; i++)
+		d->ring[i].goes_on = VRING_TRACK_RESUME;
+}
+
 void rings_init(struct vhost_device *d)
 {
 	for (unsigned int i = 0; i < ARRAY_LEN(d->ring); i++)
@@ -164,7 +180,7 @@ void rings_reset(struct vhost_device *d)
 	for (unsigned int i = 0; i < d->queues; i++) {
 		struct vhost_ring *q = &d->ring[i];
 
-		cleanup_fd(&q->kick);
+		save_close(d, q->kick);
 		*q = (struct vhost_ring){.kick = -1, .call = q->call, .err = q->err};
 	}
 }
@@ -173,8 +189,8 @@ void rings_close(struct vhost_device *d)
 {
 	rings_reset(d);
 	for (unsigned int i = 0; i < d->queues; i++) {
-		cleanup_fd(&d->ring[i].call);
-		cleanup_fd(&d->ring[i].err);
+		save_close(d, d->ring[i].call);
+		save_close(d, d->ring[i].err);
 	}
 	rings_init(d);
 }
@@ -241,7 +257,7 @@ HANDLER(handle_get_vring_base)
 		return -EINVAL;
 	rest(d, q);
 	q->kicked = false;
-	cleanup_fd(&q->kick);
+	save_close(d, q->kick);
 	q->kick = -1;
 	state.num = base_of(d, q);
 	reply_set(reply, &state, sizeof(state));
@@ -338,7 +354,6 @@ static struct vhost_ring *ring_fd(struct vhost_device *d, struct message *m, int
  */
 static int set_fd(struct vhost_device *d, struct message *m, size_t member, struct err *err)
 {
-	autofd int old = -1;
 	int fd = -1;
 	struct vhost_ring *q = ring_fd(d, m, &fd, err);
 	int *slot;
@@ -348,7 +363,7 @@ static int set_fd(struct vhost_device *d, struct message *m, size_t member, stru
 	slot = (int *)(void *)((char *)q + member);
 	if (slot != &q->call)
 		rest(d, q);
-	old = *slot;
+	save_close(d, *slot);
 	*slot = fd;
 	if (slot == &q->kick)
 		q->kicked = true;

@@ -32,6 +32,7 @@
 #define WIRE_P_BACKEND_REQ	   WIRE_BIT(5)
 #define WIRE_P_CONFIG		   WIRE_BIT(9)
 #define WIRE_P_BACKEND_SEND_FD	   WIRE_BIT(10)
+#define WIRE_P_INFLIGHT_SHMFD	   WIRE_BIT(12)
 #define WIRE_P_RESET_DEVICE	   WIRE_BIT(13)
 #define WIRE_P_CONFIGURE_MEM_SLOTS WIRE_BIT(15)
 #define WIRE_P_STATUS		   WIRE_BIT(16)
@@ -60,6 +61,8 @@ enum wire_request {
 	WIRE_SET_BACKEND_REQ_FD = 21,
 	WIRE_GET_CONFIG = 24,
 	WIRE_SET_CONFIG = 25,
+	WIRE_GET_INFLIGHT_FD = 31,
+	WIRE_SET_INFLIGHT_FD = 32,
 	WIRE_RESET_DEVICE = 34,
 	WIRE_GET_MAX_MEM_SLOTS = 36,
 	WIRE_ADD_MEM_REG = 37,
@@ -134,6 +137,14 @@ struct wire_log {
 	uint64_t offset;
 };
 
+struct wire_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+	uint32_t padding;
+};
+
 #define WIRE_CONFIG_MAX 256
 
 struct wire_config {
@@ -177,6 +188,7 @@ _Static_assert(sizeof(struct wire_region) == 32, "memory region");
 _Static_assert(sizeof(struct wire_regions) == 8, "memory table");
 _Static_assert(sizeof(struct wire_one_region) == 40, "single region");
 _Static_assert(sizeof(struct wire_log) == 16, "log");
+_Static_assert(sizeof(struct wire_inflight) == 24, "inflight");
 _Static_assert(sizeof(struct wire_config) == 12, "config");
 _Static_assert(sizeof(struct wire_shmem_config) == 2056, "shared memory regions");
 _Static_assert(sizeof(struct wire_shmem) == 40, "shared memory mapping");

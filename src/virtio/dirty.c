@@ -40,6 +40,13 @@ struct mem_log *mem_log_new(int fd, uint64_t offset, uint64_t size, struct err *
 	return log;
 }
 
+void mem_log_describe(const struct mem_log *log, int *fd, uint64_t *offset, uint64_t *size)
+{
+	*fd = log->map.fd;
+	*offset = log->map.offset;
+	*size = log->map.len;
+}
+
 struct mem_log *mem_log_ref(struct mem_log *log)
 {
 	if (log)

@@ -13,6 +13,8 @@ struct mem_mapping {
 	uint64_t len;
 	void *map; /* the whole pages around it */
 	size_t map_len;
+	int fd; /* a copy of what was mapped, so that another process can map it too */
+	uint64_t offset;
 	int guard; /* base/guard.h */
 };
 

@@ -6,6 +6,7 @@
 #include "base/guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -41,7 +42,7 @@ int mem_mapping_make(struct mem_mapping *m, int fd, uint64_t offset, uint64_t le
 	uint64_t lead = offset & (page - 1);
 	uint64_t end;
 	size_t map_len;
-	int guard, r;
+	int copy, guard, r;
 	void *p;
 
 	if (!len)
@@ -64,13 +65,24 @@ int mem_mapping_make(struct mem_mapping *m, int fd, uint64_t offset, uint64_t le
 		munmap(p, map_len);
 		return err_set(err, -guard, "too many pieces of memory are in use");
 	}
-	*m = (struct mem_mapping){
-		.host = (char *)p + lead, .len = len, .map = p, .map_len = map_len, .guard = guard};
-	return 0;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	*m = (struct mem_mapping){.host = (char *)p + lead,
+		.len = len,
+		.map = p,
+		.map_len = map_len,
+		.fd = copy,
+		.offset = offset,
+		.guard = guard};
+	if (copy >= 0)
+		return 0;
+	mem_mapping_drop(m);
+	return err_sys(err, errno, "the memory's descriptor cannot be kept");
 }
 
 void mem_mapping_drop(const struct mem_mapping *m)
 {
 	guard_drop(m->guard);
 	munmap(m->map, m->map_len);
+	if (m->fd >= 0)
+		close(m->fd);
 }

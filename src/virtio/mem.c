@@ -57,6 +57,12 @@ unsigned int mem_regions(const struct mem_map *m)
 	return m->n;
 }
 
+void mem_region(const struct mem_map *m, unsigned int i, struct mem_desc *desc, int *fd)
+{
+	*desc = m->by_gpa[i].region->desc;
+	*fd = m->by_gpa[i].region->map.fd;
+}
+
 struct mem_map *mem_ref(struct mem_map *m)
 {
 	atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);

@@ -40,10 +40,10 @@ struct mem_map;
 struct mem_map *mem_new(void);
 
 /*
- * A new map: @old and one more region, backed by @fd (kept open by nobody: it is mapped, and stays the
- * caller's). The size need not be a multiple of the page, huge pages are mapped whole. Refused: size 0, a
- * range that wraps or that overlaps another region (by guest-physical or by front-end address), more than
- * MEM_MAX_REGIONS, a backing file shorter than the range. 0 or -errno with @err; *out has one reference.
+ * A new map: @old and one more region, backed by @fd, which stays the caller's: the map keeps a copy. The
+ * size need not be a multiple of the page, huge pages are mapped whole. Refused: size 0, a range that wraps
+ * or that overlaps another region (by guest-physical or by front-end address), more than MEM_MAX_REGIONS, a
+ * backing file shorter than the range. 0 or -errno with @err; *out has one reference.
  */
 int mem_with(struct mem_map *old, const struct mem_desc *desc, int fd, struct mem_map **out, struct err *err);
 
@@ -52,6 +52,8 @@ int mem_with(struct mem_map *old, const struct mem_desc *desc, int fd, struct me
 int mem_without(struct mem_map *old, const struct mem_desc *desc, struct mem_map **out, struct err *err);
 
 unsigned int mem_regions(const struct mem_map *m);
+/* Region @i as mem_with() was told of it, and our own descriptor of what backs it, which stays the map's. */
+void mem_region(const struct mem_map *m, unsigned int i, struct mem_desc *desc, int *fd);
 
 struct mem_map *mem_ref(struct mem_map *m); /* any thread; returns @m */
 void mem_unref(
@@ -87,7 +89,9 @@ bool mem_log_vanished(const struct mem_log *log); /* NULL is allowed */
  */
 struct mem_log *mem_log_new(
 	int fd, uint64_t offset, uint64_t size, struct err *err); /* @fd stays the caller's */
-struct mem_log *mem_log_ref(struct mem_log *log);		  /* NULL is allowed, in both */
+/* What mem_log_new() was told, with our own descriptor, which stays the log's. */
+void mem_log_describe(const struct mem_log *log, int *fd, uint64_t *offset, uint64_t *size);
+struct mem_log *mem_log_ref(struct mem_log *log); /* NULL is allowed, in both */
 void mem_log_unref(struct mem_log *log);
 void mem_log_mark(struct mem_log *log, struct gpa addr, uint64_t len);
 /* Marks the first @len bytes that the vector describes; its pieces lie in @m. */

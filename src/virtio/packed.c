@@ -4,7 +4,7 @@
  * overwrite as used, each side with a position and a wrap counter that flips where the position passes the
  * end.
  */
-#include "virtio/ring.h"
+#include "virtio/track.h"
 
 #include "base/arith.h"
 
@@ -144,35 +144,71 @@ static const char *walk_table(struct vring *vr, struct walk *w, struct table *t)
 	return why;
 }
 
+uint16_t packed_slot_flags(const struct vring *vr, uint16_t at)
+{
+	const struct slot *ring = vr->at.desc;
+
+	return load16_acquire(&ring[at].flags);
+}
+
+void packed_positions(struct vring *vr, uint16_t used, bool wrap, uint32_t units)
+{
+	vr->used = vr->avail = used;
+	vr->used_wrap = vr->avail_wrap = wrap;
+	advance(vr, &vr->avail, &vr->avail_wrap, units);
+}
+
+/* One descriptor of the ring. *last: the chain ends here. */
+static const char *add(struct vring *vr, struct walk *w, const struct desc *d, bool *last)
+{
+	struct vring_chain *chain = w->chain;
+	struct table t = {.at = vr->at.desc, .n = vr->cfg.size};
+	const char *why;
+
+	chain->id = d->other;
+	chain->ndesc++;
+	*last = !(d->flags & DESC_NEXT) || d->flags & DESC_INDIRECT;
+	if (!(d->flags & DESC_INDIRECT))
+		return chain_add(vr, w, d);
+	if (chain->ndesc > 1)
+		return "an indirect descriptor follows another";
+	why = table_enter(vr, &t, d);
+	return why ? why : walk_table(vr, w, &t);
+}
+
+const char *packed_walk_noted(
+	struct vring *vr, struct vring_chain *chain, const struct desc *d, unsigned int n)
+{
+	struct walk w = {.chain = chain};
+	const char *why = NULL;
+	bool last = false;
+
+	for (unsigned int i = 0; i < n && !why && !last; i++)
+		why = add(vr, &w, &d[i], &last);
+	return why;
+}
+
 static const char *walk(struct vring *vr, struct vring_chain *chain)
 {
 	struct table t = {.at = vr->at.desc, .n = vr->cfg.size};
 	struct walk w = {.chain = chain};
 	uint32_t room = vr->cfg.size - vr->inflight;
 	uint32_t i = vr->avail;
-	const char *why;
+	const char *why = NULL;
+	bool last = false;
 	struct desc d;
 
-	do {
+	while (!last && !why) {
 		if (chain->ndesc == room)
 			return "it takes more descriptors than the ring has left";
 		why = table_read(vr, true, &t, i, &d);
-		if (why)
-			return why;
-		chain->id = d.other;
-		chain->ndesc++;
-		if (d.flags & DESC_INDIRECT) {
-			if (chain->ndesc > 1)
-				return "an indirect descriptor follows another";
-			why = table_enter(vr, &t, &d);
-			return why ? why : walk_table(vr, &w, &t);
-		}
-		why = chain_add(vr, &w, &d);
-		if (why)
-			return why;
+		if (!why)
+			why = add(vr, &w, &d, &last);
+		if (!why)
+			track_packed_desc(vr, chain, &d);
 		i = i + 1 == t.n ? 0 : i + 1;
-	} while (d.flags & DESC_NEXT);
-	return NULL;
+	}
+	return why;
 }
 
 static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
@@ -182,6 +218,7 @@ static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
 	*why = walk(vr, chain);
 	if (*why)
 		return -EPROTO;
+	track_packed_popped(vr);
 	advance(vr, &vr->avail, &vr->avail_wrap, chain->ndesc);
 	vr->inflight += chain->ndesc;
 	return 1;
@@ -194,12 +231,18 @@ static void push(struct vring *vr, const struct vring_chain *chain, uint32_t wri
 	struct slot *ring = vr->at.desc;
 	struct slot *d = &ring[vr->used];
 	uint16_t flags = vr->used_wrap ? DESC_AVAIL | DESC_USED : 0;
+	uint16_t used = vr->used;
+	bool wrap = vr->used_wrap;
 
+	advance(vr, &used, &wrap, chain->ndesc);
+	track_packed_using(vr, chain, used, wrap);
 	store32(&d->len, written);
 	store16(&d->id, chain->id);
 	store16_release(&d->flags, written ? flags | DESC_WRITE : flags);
+	track_packed_used(vr, chain);
 	ring_mark(vr, vr->desc_gpa, (uint64_t)((char *)d - (char *)ring), sizeof(*d));
-	advance(vr, &vr->used, &vr->used_wrap, chain->ndesc);
+	vr->used = used;
+	vr->used_wrap = wrap;
 }
 
 /*

@@ -78,6 +78,11 @@ struct vring {
 	uint16_t avail_seen;	    /* split: the guest's index as it was loaded last */
 	bool avail_wrap, used_wrap; /* packed */
 	uint16_t suppress;	    /* our word on kicks as the guest's memory has it */
+
+	/* track.c */
+	uint64_t number;  /* of the chain popped last */
+	uint16_t *resume; /* slots to be popped again, from @resume_at to @resume_n; NULL: none */
+	uint32_t resume_at, resume_n;
 };
 
 extern const struct ring_ops ring_split;
@@ -166,6 +171,11 @@ struct walk {
 /* Appends the pieces of one descriptor to the chain; what follows the last one in memory becomes part of its
  * piece. */
 const char *chain_add(const struct vring *vr, struct walk *w, const struct desc *d);
+
+/* packed.c: the flags of slot @at, which is below the size; go on from the used position, with @units taken.
+ */
+uint16_t packed_slot_flags(const struct vring *vr, uint16_t at);
+void packed_positions(struct vring *vr, uint16_t used, bool wrap, uint32_t units);
 
 /* Marks what was written at @off of the area at @area, if the ring's writes are logged. */
 void ring_mark(const struct vring *vr, struct gpa area, uint64_t off, uint64_t len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The split ring (virtio 1.2, 2.7). Indices run freely modulo 2^16. */
-#include "virtio/ring.h"
+#include "virtio/track.h"
 
 #include "base/arith.h"
 
@@ -79,7 +79,7 @@ static uint16_t waiting(struct vring *vr)
 	return (uint16_t)(vr->avail_seen - vr->avail);
 }
 
-static const char *walk(struct vring *vr, struct vring_chain *chain)
+const char *split_walk(struct vring *vr, struct vring_chain *chain)
 {
 	struct table t = {.at = vr->at.desc, .n = vr->cfg.size};
 	struct walk w = {.chain = chain};
@@ -125,9 +125,10 @@ static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
 		return -EPROTO;
 	}
 	chain->id = load16(&a->ring[vr->avail & (vr->cfg.size - 1)]);
-	*why = walk(vr, chain);
+	*why = split_walk(vr, chain);
 	if (*why)
 		return -EPROTO;
+	track_split_popped(vr, chain);
 	vr->avail++;
 	vr->inflight++;
 	return 1;
@@ -138,10 +139,12 @@ static void push(struct vring *vr, const struct vring_chain *chain, uint32_t wri
 	struct used *u = vr->at.used;
 	struct used_elem *e = &u->ring[vr->used & (vr->cfg.size - 1)];
 
+	track_split_using(vr, chain);
 	store32(&e->id, chain->id);
 	store32(&e->len, written);
 	ring_mark(vr, vr->used_gpa, (uint64_t)((char *)e - (char *)u), sizeof(*e));
 	store16_release(&u->idx, ++vr->used);
+	track_split_used(vr);
 	ring_mark(vr, vr->used_gpa, offsetof(struct used, idx), sizeof(u->idx));
 }
 

@@ -8,6 +8,7 @@
 #include "base/arith.h"
 #include "base/log.h"
 #include "virtio/internal.h"
+#include "virtio/track.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -116,6 +117,11 @@ int vring_start(struct vring *vr, const struct vring_config *cfg, uint32_t base,
 	*vr = (struct vring){.ops = cfg->packed ? &ring_packed : &ring_split, .cfg = *cfg};
 	adopt(vr, &at, mem, log);
 	vr->ops->begin(vr, base);
+	r = track_start(vr, base);
+	if (r) {
+		vring_stop(vr);
+		return err_sys(err, -r, "what is in flight cannot be noted");
+	}
 	return 0;
 }
 
@@ -124,6 +130,7 @@ uint32_t vring_stop(struct vring *vr)
 	if (!vr->mem)
 		return vr->base;
 	vr->base = vr->ops->base(vr);
+	track_stop(vr);
 	mem_unref(vr->mem);
 	mem_log_unref(vr->log);
 	vr->mem = NULL;
@@ -167,6 +174,17 @@ struct mem_log *vring_log(const struct vring *vr)
 	return vr->log;
 }
 
+bool vring_resumes(const struct vring *vr)
+{
+	return vr->mem && !vr->broken && vr->resume_at < vr->resume_n;
+}
+
+void vring_forget(struct vring *vr)
+{
+	if (vr->mem)
+		track_forget(vr);
+}
+
 int vring_pop(struct vring *vr, struct vring_chain *chain)
 {
 	const char *why = NULL;
@@ -180,7 +198,8 @@ int vring_pop(struct vring *vr, struct vring_chain *chain)
 	chain->ndesc = 0;
 	chain->nin = 0;
 	chain->nout = 0;
-	r = vr->ops->pop(vr, chain, &why);
+	chain->resumed = false;
+	r = vr->resume_at < vr->resume_n ? track_resume(vr, chain, &why) : vr->ops->pop(vr, chain, &why);
 	if (r < 0) {
 		vr->broken = true;
 		vring_log_chain(chain, why);

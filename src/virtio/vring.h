@@ -16,6 +16,15 @@
 
 #define VRING_MAX_SIZE 32768
 
+/* What becomes of the in-flight records at a ring's start. */
+enum vring_track {
+	VRING_TRACK_NEW,    /* nothing is in flight */
+	VRING_TRACK_KEEP,   /* what they say is in flight, and its owners still have it */
+	VRING_TRACK_SAME,   /* as RESUME if they lead to the base that is given, else as NEW */
+	VRING_TRACK_RESUME, /* the last owner is gone: what they say is popped again, and says where to go on
+			     */
+};
+
 /* Where the parts of a ring lie, in the front-end's addresses, and what was negotiated. */
 struct vring_config {
 	uint32_t size;	  /* descriptors; a power of two for a split ring, 1 .. VRING_MAX_SIZE */
@@ -27,6 +36,10 @@ struct vring_config {
 	struct fva used;  /* used ring, or device event suppression */
 	bool log;	  /* mark the used ring's pages at @log_addr (VHOST_VRING_F_LOG) */
 	struct gpa log_addr;
+	/* vring_track_size() bytes of shared memory that outlive the process, for the records of what is in
+	 * flight; NULL: none are kept. */
+	void *track;
+	enum vring_track track_mode;
 };
 
 /* One descriptor chain that was popped. The iovecs lie in guest memory, in the order of the chain. */
@@ -37,9 +50,17 @@ struct vring_chain {
 	unsigned int nout; /* device-writable pieces: they follow the readable ones in iov[] */
 	struct iovec *iov; /* the caller's array */
 	unsigned int max;  /* its length, set by the caller */
+	bool resumed;	   /* popped before, by an owner who is gone */
+	uint16_t slot;	   /* of its in-flight record */
+	uint64_t number;   /* counted over the ring's pops; the record's */
 };
 
 struct vring;
+
+/* Bytes of the in-flight records of a ring (vhost-user, "Inflight I/O tracking"). */
+uint64_t vring_track_size(bool packed, uint32_t size);
+/* Whether slot @i, below the ring's size, is in flight, and its number. */
+bool vring_track_at(const void *track, bool packed, uint32_t i, uint64_t *number);
 
 /* A ring without configuration. NULL if memory is short. */
 struct vring *vring_new(void);
@@ -76,6 +97,11 @@ uint32_t vring_inflight(const struct vring *vr);
 /* The map and the log that vring_start() or vring_remap() gave it. No reference is taken. */
 struct mem_map *vring_mem(const struct vring *vr);
 struct mem_log *vring_log(const struct vring *vr);
+
+/* Chains are left that were popped by an owner who is gone: vring_pop() gives them first, in their order. */
+bool vring_resumes(const struct vring *vr);
+/* Nothing of what the in-flight records name will be pushed. */
+void vring_forget(struct vring *vr);
 
 /* Takes the next chain. 1: @chain is filled; 0: none there; -EPROTO: the ring is broken. */
 int vring_pop(struct vring *vr, struct vring_chain *chain);

@@ -53,6 +53,9 @@ stop() {
 # Of a process with several threads the first may be dead ahead of the others.
 gone() { ! kill -0 "$1" 2>/dev/null || tr '\n' ' ' <"/proc/$1/status" 2>/dev/null | grep -q 'State:.Z.*Threads:.1 '; }
 child_of() { cat "/proc/$1/task/$1/children"; }
+# descendants_of PID; worker_of PID: the last of them, which serves
+descendants_of() { for _d in $(child_of "$1"); do echo "$_d" && descendants_of "$_d"; done; }
+worker_of() { descendants_of "$1" | tail -n 1; }
 
 # refused WORD REMEDY ARG...: ends with status 2 and one line that has both in it, and makes nothing
 refused() {

@@ -11,7 +11,7 @@ for mode in $modes; do
 		[ -S s ] || fail "$mode: no socket"
 		[ "$(stat -c %a s)" = 700 ] || fail "$mode: the socket's mode is $(stat -c %a s)"
 		[ "$(cat s.pid)" = "$pid" ] || fail "$mode: the pid file has $(cat s.pid), not $pid"
-		kids=$(child_of "$pid")
+		kids=$(descendants_of "$pid")
 		stop $sig
 		[ "$status" = 0 ] || fail "$mode: SIG$sig: exit status $status"
 		[ ! -e s ] && [ ! -e s.pid ] || fail "$mode: SIG$sig: left $(ls)"
@@ -22,7 +22,7 @@ for mode in $modes; do
 	start $S --socket-path=s --sandbox=$mode
 	refused s.pid "in use by process $pid" $S --socket-path=s
 	refused --socket-path=s 'is in use' $S --socket-path=s --pid-file=other.pid
-	kids=$(child_of "$pid")
+	kids=$(descendants_of "$pid")
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
 	for k in $kids; do until_true 5 gone "$k" || fail "$mode: SIGKILL left $k"; done

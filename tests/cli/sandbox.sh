@@ -12,7 +12,7 @@ same_ns() { [ "$(readlink "/proc/$1/ns/$2")" = "$(readlink "/proc/self/ns/$2")" 
 fds_of() { for f in "/proc/$1/fd"/*; do readlink "$f"; done; }
 
 start $S --socket-path=s
-child=$(child_of "$pid" | tr -d ' ')
+child=$(worker_of "$pid")
 [ -n "$child" ] || fail "no process inside"
 for ns in mnt pid net ipc uts; do same_ns "$child" $ns && fail "the $ns namespace is the host's"; done
 same_ns "$child" user || fail "root got a user namespace"
@@ -41,19 +41,19 @@ stop TERM
 [ "$status" = 0 ] || fail "status $status"
 
 start $S --socket-path=s --modcaps=+sys_admin:-mknod --inode-file-handles=never --seccomp=none
-child=$(child_of "$pid" | tr -d ' ')
+child=$(worker_of "$pid")
 [ "$(field "$child" CapEff)" = 00000000802000db ] || fail "--modcaps: $(field "$child" CapEff)"
 [ "$(field "$child" Seccomp)" = 0 ] || fail "--seccomp=none: $(field "$child" Seccomp)"
 stop TERM
 
 start $S --socket-path=s --sandbox=chroot --rlimit-nofile=4096
-child=$(child_of "$pid" | tr -d ' ')
+child=$(worker_of "$pid")
 same_ns "$child" mnt || fail "chroot made a namespace"
 [ "$(ls "/proc/$child/root/")" = inside ] || fail "chroot: the root is not the share"
 [ "$(awk '/open files/ {print $4, $5}' "/proc/$child/limits")" = "4096 4096" ] || fail "--rlimit-nofile"
 stop TERM
 
-start $S --socket-path=s --sandbox=none
+start $S --socket-path=s --sandbox=none --no-recover
 [ -z "$(child_of "$pid")" ] || fail "none: a process waits"
 [ "$(field "$pid" Seccomp)" = 2 ] || fail "none: no filter"
 stop TERM
@@ -67,7 +67,7 @@ if setpriv --reuid=65534 --regid=65534 --clear-groups unshare -Ur true 2>/dev/nu
 	pid=$!
 	started="$started $pid"
 	until_true 10 grep -q 'info: serving' log || fail "another user cannot start it"
-	child=$(child_of "$pid" | tr -d ' ')
+	child=$(worker_of "$pid")
 	same_ns "$child" user && fail "no user namespace"
 	[ "$(ls "/proc/$child/root/")" = inside ] || fail "user: the root is not the share"
 	[ "$(tr -s ' ' <"/proc/$child/uid_map")" = " 65534 65534 1" ] || fail "uid_map: $(cat "/proc/$child/uid_map")"

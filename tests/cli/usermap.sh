@@ -13,7 +13,7 @@ field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
 map() { tr -s ' ' <"/proc/$1/$2_map" | tr '\n' ','; }
 # expect WHO UID_MAP GID_MAP UIDS GIDS: of the process inside; ids as the host sees them.
 expect() {
-	child=$(child_of "$pid" | tr -d ' ')
+	child=$(worker_of "$pid")
 	[ "$(readlink "/proc/$child/ns/user")" != "$(readlink /proc/self/ns/user)" ] || fail "$1: no user namespace"
 	[ "$(map "$child" uid)" = "$2" ] || fail "$1: uid_map $(map "$child" uid)"
 	[ "$(map "$child" gid)" = "$3" ] || fail "$1: gid_map $(map "$child" gid)"
@@ -21,9 +21,10 @@ expect() {
 	[ "$(field "$child" Gid | cut -f 1)" = "$5" ] || fail "$1: gid $(field "$child" Gid)"
 	[ "$(ls "/proc/$child/root/")" = inside ] || fail "$1: the root is not the share: $(ls "/proc/$child/root/" 2>&1)"
 	[ "$(field "$child" CapEff)" = 00000000880000db ] || fail "$1: capabilities $(field "$child" CapEff)"
+	all=$(descendants_of "$pid")
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
-	until_true 5 gone "$child" || fail "$1: the daemon outlives its parent"
+	for k in $all; do until_true 5 gone "$k" || fail "$1: the daemon outlives its parent"; done
 	rm -f s s.pid open/s open/s.pid
 }
 

@@ -130,7 +130,7 @@ static void expect_killed(struct vm *vm, enum inject_what what, bool made)
 	struct inject in;
 	int status;
 
-	test_boot(vm, &(struct vm_config){.client.timeout_ms = 500}, NULL);
+	test_boot(vm, &(struct vm_config){.client.timeout_ms = 500}, (const char *[]){"--no-recover", NULL});
 	attach(&in, vm);
 	plan.nth = position_of_mkdirat(&in, vm);
 	inject_arm(&in, &plan);

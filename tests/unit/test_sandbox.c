@@ -49,7 +49,7 @@ static int run_locked(const struct sandbox_config *cfg, int (*body)(void))
 
 		alarm(10);
 		signal(SIGSYS, SIG_DFL); /* cmocka's handler would go on in the child */
-		if (sandbox_lock(cfg, NULL, &err))
+		if (sandbox_lock(cfg, SANDBOX_ALONE, NULL, &err))
 			_exit(LOCK_FAILED);
 		_exit(body());
 	}
@@ -288,7 +288,7 @@ static int in_landlock(bool readonly, bool handles)
 	struct err err;
 	int r;
 
-	if (sandbox_lock(&cfg, &root, &err))
+	if (sandbox_lock(&cfg, SANDBOX_ALONE, &root, &err))
 		return LOCK_FAILED;
 	if (handles)
 		return openat(root.root, "../secret", O_RDONLY | O_CLOEXEC) < 0;
@@ -333,9 +333,9 @@ static void test_caps_missing(void **state)
 		struct sandbox_config first = {.seccomp = SANDBOX_SECCOMP_NONE};
 		struct err err;
 
-		if (sandbox_lock(&first, NULL, &err))
+		if (sandbox_lock(&first, SANDBOX_ALONE, NULL, &err))
 			_exit(1);
-		_exit(sandbox_lock(&cfg, NULL, &err) == -EPERM && strstr(err.text, "--modcaps=+sys_module")
+		_exit(sandbox_lock(&cfg, SANDBOX_ALONE, NULL, &err) == -EPERM && strstr(err.text, "--modcaps=+sys_module")
 				? 0
 				: 2);
 	}

@@ -480,7 +480,7 @@ static void user_mode_linux(void **state)
 
 	peer_tell(p, WIRE_SET_OWNER, NULL, 0, -1);
 	peer_get(p, WIRE_GET_FEATURES, 0x574000000);
-	peer_get(p, WIRE_GET_PROTOCOL_FEATURES, 0x1a62b);
+	peer_get(p, WIRE_GET_PROTOCOL_FEATURES, 0x1b62b);
 	peer_tell_u64(p, WIRE_SET_PROTOCOL_FEATURES, WIRE_P_BACKEND_REQ | WIRE_P_CONFIG, -1);
 	assert_int_equal(pipe2(req, O_CLOEXEC), 0);
 	peer_tell(p, WIRE_SET_BACKEND_REQ_FD, NULL, 0, req[1]);
@@ -540,8 +540,8 @@ static void qemu(void **state)
 	struct wire_one_region one = {.region = peer_region(0, PEER_MEMORY)};
 
 	peer_get(p, WIRE_GET_FEATURES, 0x574000000);
-	peer_get(p, WIRE_GET_PROTOCOL_FEATURES, 0x1a62b);
-	peer_tell_u64(p, WIRE_SET_PROTOCOL_FEATURES, 0x1a62b & ~WIRE_P_CONFIG, -1);
+	peer_get(p, WIRE_GET_PROTOCOL_FEATURES, 0x1b62b);
+	peer_tell_u64(p, WIRE_SET_PROTOCOL_FEATURES, 0x1b62b & ~WIRE_P_CONFIG, -1);
 	peer_get(p, WIRE_GET_QUEUE_NUM, PEER_QUEUES);
 	peer_get(p, WIRE_GET_MAX_MEM_SLOTS, 512);
 	peer_ask(p, WIRE_SET_BACKEND_REQ_FD, NULL, 0, p->memory, 0);
@@ -575,7 +575,7 @@ static void cloud_hypervisor(void **state)
 
 	peer_tell(p, WIRE_SET_OWNER, NULL, 0, -1);
 	peer_get(p, WIRE_GET_FEATURES, 0x574000000);
-	peer_get(p, WIRE_GET_PROTOCOL_FEATURES, 0x1a62b);
+	peer_get(p, WIRE_GET_PROTOCOL_FEATURES, 0x1b62b);
 	peer_tell_u64(p, WIRE_SET_PROTOCOL_FEATURES,
 		WIRE_P_MQ | WIRE_P_REPLY_ACK | WIRE_P_CONFIGURE_MEM_SLOTS | WIRE_P_LOG_SHMFD, -1);
 	peer_get(p, WIRE_GET_QUEUE_NUM, PEER_QUEUES);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/adopt.h"
+
+#include <string.h>
+
+static int name_all(struct fdmap *map, const int *own, unsigned int nown, struct fs *fs,
+	const struct vhost_device *device)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < nown && !r; i++)
+		r = fdmap_add(map, own[i]);
+	if (!r)
+		r = fs_keep_fds(fs, map);
+	return r ? r : vhost_device_keep_fds(device, map);
+}
+
+int adopt_descriptors(const struct fdmap *base, const int *own, unsigned int nown, struct fs *fs,
+	const struct vhost_device *device, struct err *err)
+{
+	struct fdmap map = {0};
+	int r = 0;
+
+	for (uint32_t fd = 0; fd < base->words * 64 && !r; fd++)
+		r = fdmap_has(base, (int)fd) ? fdmap_add(&map, (int)fd) : 0;
+	if (!r)
+		r = name_all(&map, own, nown, fs, device);
+	if (!r)
+		fdmap_close_others(&map);
+	fdmap_free(&map);
+	return r ? err_sys(err, -r, "the state's descriptors cannot be right") : 0;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/supervise.h"
+
+#include "base/arith.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FRUITLESS_MAX  20	 /* so many workers in a row that served nothing: no other will */
+#define BACK_OFF_NS    10000000L /* before the second of them, doubled for each up to the fifth */
+#define BACK_OFF_STEPS 5u
+
+static void signals_of_interest(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGCHLD);
+}
+
+/* Waits until the worker has ended. *stopping: it was told to. */
+static int wait_for(pid_t worker, bool *stopping, int *status)
+{
+	sigset_t set;
+
+	signals_of_interest(&set);
+	for (;;) {
+		pid_t ended = waitpid(worker, status, WNOHANG);
+		int sig;
+
+		if (ended == worker)
+			return 0;
+		if (ended < 0 && errno != EINTR)
+			return -errno;
+		sig = sigwaitinfo(&set, NULL);
+		if (sig <= 0 || sig == SIGCHLD)
+			continue;
+		*stopping = true;
+		kill(worker, sig);
+	}
+}
+
+/* True in the worker. Dies with its supervisor: the kernel tells it of that from now on. */
+static bool be_worker(pid_t supervisor)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != supervisor)
+		_exit(EXIT_FAILURE);
+	return true;
+}
+
+/* Whether another worker may do better, and if so a pause if the last ones did nothing. */
+static bool try_again(struct supervised *rec, unsigned int *fruitless)
+{
+	*fruitless = atomic_exchange(&rec->served, 0) ? 0 : *fruitless + 1;
+	if (*fruitless >= FRUITLESS_MAX)
+		return false;
+	if (*fruitless > 1)
+		nanosleep(
+			&(struct timespec){.tv_nsec = BACK_OFF_NS << MIN(*fruitless, BACK_OFF_STEPS)}, NULL);
+	return true;
+}
+
+/* As fork(), but with the same table of descriptors. s390 alone has the stack first. */
+static long clone_worker(void)
+{
+#ifdef __s390__
+	return syscall(SYS_clone, 0, CLONE_FILES | SIGCHLD, NULL, NULL, 0);
+#else
+	return syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, NULL, NULL, 0);
+#endif
+}
+
+int supervise(struct supervised *rec, int *status, struct err *err)
+{
+	pid_t supervisor = getpid();
+	unsigned int fruitless = 0;
+	bool stopping = false;
+	sigset_t set;
+
+	signals_of_interest(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fflush(NULL);
+	for (;;) {
+		long worker = clone_worker();
+		int r;
+
+		if (worker < 0)
+			return err_sys(err, errno, "no process to serve with");
+		if (!worker && be_worker(supervisor))
+			return 0;
+		r = wait_for((pid_t)worker, &stopping, status);
+		if (r)
+			return err_sys(err, -r, "the serving process is lost");
+		if (stopping || !WIFSIGNALED(*status))
+			return 1;
+		rec->died_of = WTERMSIG(*status);
+		rec->restarts++;
+		log_warn("the serving process was ended by signal %d (%s)", rec->died_of,
+			sigdescr_np(rec->died_of));
+		if (!try_again(rec, &fruitless)) {
+			log_error("%u processes have ended so without serving anything: there is no other",
+				fruitless);
+			return 1;
+		}
+	}
+}
+
+bool supervised_crashed(const struct supervised *rec)
+{
+	static const int by_itself[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
+
+	for (unsigned int i = 0; i < ARRAY_LEN(by_itself); i++)
+		if (rec->died_of == by_itself[i])
+			return true;
+	return false;
+}

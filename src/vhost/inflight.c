@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * INFLIGHT_SHMFD: where the records of what is in flight lie when a front-end wants to keep them, so that it
+ * can go on with another back-end. Else they lie in memory of the owner's.
+ */
+#include "vhost/save.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define ALIGN 64
+
+static uint64_t region_size(const struct vhost_device *d, uint16_t queue_size)
+{
+	return arith_align_up(vring_track_size(d->features & WIRE_F_RING_PACKED, queue_size), ALIGN);
+}
+
+void inflight_close(struct vhost_device *d)
+{
+	if (d->inflight.map)
+		munmap(d->inflight.map, d->inflight.map_len);
+	save_close(d, d->inflight.fd);
+	d->inflight = (struct vhost_inflight){.fd = -1};
+}
+
+int inflight_use(struct vhost_device *d, int fd, const struct saved_area *a, uint16_t queues,
+	uint16_t queue_size, struct err *err)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), lead = a->offset & (page - 1), end;
+	struct stat st;
+	void *p;
+
+	if (!arith_add(a->offset, a->size, &end) || fstat(fd, &st) || (uint64_t)st.st_size < end ||
+		queues > d->queues || !queue_size || queue_size > VRING_MAX_SIZE ||
+		a->size / region_size(d, queue_size) < queues)
+		return err_set(err, EINVAL, "records of %u queues of %u in %llu bytes at %llu", queues,
+			queue_size, (unsigned long long)a->size, (unsigned long long)a->offset);
+	p = mmap(NULL, a->size + lead, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(a->offset - lead));
+	if (p == MAP_FAILED)
+		return err_sys(err, errno, "the records of what is in flight cannot be mapped");
+	d->inflight = (struct vhost_inflight){.fd = fd,
+		.offset = a->offset,
+		.size = a->size,
+		.queues = queues,
+		.queue_size = queue_size,
+		.map = p,
+		.map_len = a->size + lead,
+		.records = (char *)p + lead};
+	return 0;
+}
+
+void *inflight_records(const struct vhost_device *d, unsigned int i, uint32_t size)
+{
+	if (d->inflight.map && i < d->inflight.queues && size <= d->inflight.queue_size)
+		return (char *)d->inflight.records + i * region_size(d, d->inflight.queue_size);
+	return d->cfg.track ? (char *)d->cfg.track + i * vhost_track_size() : NULL;
+}
+
+HANDLER(handle_get_inflight_fd)
+{
+	struct wire_inflight w;
+
+	memcpy(&w, m->payload, sizeof(w));
+	if (!w.num_queues || w.num_queues > d->queues || !w.queue_size || w.queue_size > VRING_MAX_SIZE)
+		return err_set(err, EINVAL, "records of %u queues of %u", w.num_queues, w.queue_size);
+	w.mmap_offset = 0;
+	w.mmap_size = w.num_queues * region_size(d, w.queue_size);
+	autofd int fd = memfd_create("colofs-inflight", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, (off_t)w.mmap_size))
+		return err_sys(err, errno, "no memory for the records of what is in flight");
+	reply_set(reply, &w, sizeof(w));
+	reply->fd = fd_take(&fd);
+	return 0;
+}
+
+HANDLER(handle_set_inflight_fd)
+{
+	struct saved_area area;
+	struct wire_inflight w;
+	int r;
+
+	(void)reply;
+	memcpy(&w, m->payload, sizeof(w));
+	area = (struct saved_area){.offset = w.mmap_offset, .size = w.mmap_size};
+	if (rings_any_running(d))
+		return err_set(err, EBUSY, "the records of running rings change");
+	inflight_close(d);
+	r = inflight_use(d, m->fds[0], &area, w.num_queues, w.queue_size, err);
+	if (r)
+		return r;
+	message_take_fd(m, 0);
+	rings_go_on(d);
+	return 0;
+}

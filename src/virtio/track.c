@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* In-flight records (track.h): structures of the vhost-user specification, "Inflight I/O tracking". */
+#include "virtio/track.h"
+
+#include "base/arith.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION 1
+
+struct split_entry {
+	uint8_t inflight;
+	uint8_t padding[5];
+	uint16_t next; /* in the list of the last batch */
+	uint64_t counter;
+};
+
+struct split_region {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	uint16_t last_batch_head;
+	uint16_t used_idx;
+	struct split_entry desc[];
+};
+
+struct packed_entry {
+	uint8_t inflight;
+	uint8_t padding;
+	uint16_t next; /* in the free list or the chain; desc_num or more ends the free list */
+	uint16_t last; /* of a head: the chain's last entry */
+	uint16_t num;  /* of a head: entries of the chain */
+	uint64_t counter;
+	uint16_t id;
+	uint16_t flags;
+	uint32_t len;
+	uint64_t addr;
+};
+
+struct packed_region {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	uint16_t free_head;
+	uint16_t old_free_head;
+	uint16_t used_idx;
+	uint16_t old_used_idx;
+	uint8_t used_wrap_counter;
+	uint8_t old_used_wrap_counter;
+	uint8_t padding[7];
+	struct packed_entry desc[];
+};
+
+_Static_assert(sizeof(struct split_entry) == 16 && sizeof(struct split_region) == 16, "split region");
+_Static_assert(sizeof(struct packed_entry) == 32 && sizeof(struct packed_region) == 32, "packed region");
+
+/* Stores happen in the order in which they stand, for whoever finds the memory after this process' end. */
+static void in_order(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+uint64_t vring_track_size(bool packed, uint32_t size)
+{
+	return packed ? sizeof(struct packed_region) + (uint64_t)size * sizeof(struct packed_entry)
+		      : sizeof(struct split_region) + (uint64_t)size * sizeof(struct split_entry);
+}
+
+static struct split_region *split_of(const struct vring *vr)
+{
+	return vr->cfg.track;
+}
+
+static struct packed_region *packed_of(const struct vring *vr)
+{
+	return vr->cfg.track;
+}
+
+static bool is_inflight(const struct vring *vr, uint32_t i)
+{
+	return vr->cfg.packed ? packed_of(vr)->desc[i].inflight : split_of(vr)->desc[i].inflight;
+}
+
+static uint64_t number_of(const struct vring *vr, uint32_t i)
+{
+	return vr->cfg.packed ? packed_of(vr)->desc[i].counter : split_of(vr)->desc[i].counter;
+}
+
+static void reset_split(struct vring *vr)
+{
+	struct split_region *t = split_of(vr);
+
+	t->version = 0;
+	in_order();
+	t->desc_num = (uint16_t)vr->cfg.size;
+	t->used_idx = vr->used;
+	for (uint32_t i = 0; i < vr->cfg.size; i++)
+		t->desc[i] = (struct split_entry){0};
+	in_order();
+	t->version = VERSION;
+}
+
+static void reset_packed(struct vring *vr)
+{
+	struct packed_region *t = packed_of(vr);
+
+	t->version = 0;
+	in_order();
+	t->desc_num = (uint16_t)vr->cfg.size;
+	t->free_head = t->old_free_head = 0;
+	t->used_idx = t->old_used_idx = vr->used;
+	t->used_wrap_counter = t->old_used_wrap_counter = vr->used_wrap;
+	for (uint32_t i = 0; i < vr->cfg.size; i++)
+		t->desc[i] = (struct packed_entry){.next = (uint16_t)(i + 1)};
+	in_order();
+	t->version = VERSION;
+}
+
+void track_forget(struct vring *vr)
+{
+	track_stop(vr);
+	if (!vr->cfg.track)
+		return;
+	if (vr->cfg.packed)
+		reset_packed(vr);
+	else
+		reset_split(vr);
+}
+
+/* The used index may have been stored, and what follows it not. */
+static void settle_split(struct vring *vr)
+{
+	struct split_region *t = split_of(vr);
+	uint16_t batch = (uint16_t)(vr->used - t->used_idx);
+	uint16_t i = t->last_batch_head;
+
+	for (; batch && i < vr->cfg.size; batch--) {
+		t->desc[i].inflight = 0;
+		i = t->desc[i].next;
+	}
+	t->used_idx = vr->used;
+}
+
+/* True if the slot where the next used descriptor belongs is as the guest made it available. */
+static bool is_available(const struct vring *vr, uint16_t at, bool wrap)
+{
+	uint16_t flags = at < vr->cfg.size ? packed_slot_flags(vr, at) : 0;
+
+	return !(flags & DESC_AVAIL) != wrap && !(flags & DESC_USED) == wrap;
+}
+
+static void settle_packed(struct vring *vr)
+{
+	struct packed_region *t = packed_of(vr);
+	bool moved = t->used_idx != t->old_used_idx || t->used_wrap_counter != t->old_used_wrap_counter;
+	uint32_t left = vr->cfg.size;
+
+	if (moved && !is_available(vr, t->old_used_idx, t->old_used_wrap_counter)) {
+		t->old_free_head = t->free_head;
+		t->old_used_idx = t->used_idx;
+		t->old_used_wrap_counter = t->used_wrap_counter;
+	}
+	t->free_head = t->old_free_head;
+	t->used_idx = t->old_used_idx;
+	t->used_wrap_counter = t->old_used_wrap_counter;
+	for (uint16_t i = t->free_head; i < vr->cfg.size && left; i = t->desc[i].next, left--)
+		t->desc[i].inflight = 0;
+}
+
+static int by_number(const void *a, const void *b, void *arg)
+{
+	uint64_t na = number_of(arg, *(const uint16_t *)a), nb = number_of(arg, *(const uint16_t *)b);
+
+	return na < nb ? -1 : na > nb;
+}
+
+/* Notes what is to be run again, in its order. Descriptors of the ring that it takes, or -ENOMEM. */
+static int64_t collect(struct vring *vr)
+{
+	uint32_t units = 0;
+
+	vr->resume = calloc(vr->cfg.size, sizeof(*vr->resume));
+	if (!vr->resume)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < vr->cfg.size; i++) {
+		if (!is_inflight(vr, i))
+			continue;
+		vr->resume[vr->resume_n++] = (uint16_t)i;
+		units += vr->cfg.packed ? packed_of(vr)->desc[i].num : 1;
+		vr->number = MAX(vr->number, number_of(vr, i));
+	}
+	qsort_r(vr->resume, vr->resume_n, sizeof(*vr->resume), by_number, vr);
+	return units;
+}
+
+static int resume_all(struct vring *vr, uint32_t base)
+{
+	int64_t units;
+
+	if (vr->cfg.packed)
+		settle_packed(vr);
+	else
+		settle_split(vr);
+	units = collect(vr);
+	if (units < 0)
+		return (int)units;
+	if (units > vr->cfg.size) { /* no records of this ring */
+		track_forget(vr);
+		return 0;
+	}
+	vr->inflight = (uint32_t)units;
+	if (vr->cfg.packed)
+		packed_positions(
+			vr, packed_of(vr)->used_idx, packed_of(vr)->used_wrap_counter, (uint32_t)units);
+	else
+		vr->avail = vr->avail_seen = (uint16_t)(vr->used + units);
+	if (vr->cfg.track_mode == VRING_TRACK_SAME && vr->ops->base(vr) != base) {
+		vr->ops->begin(vr, base);
+		track_forget(vr);
+	}
+	return 0;
+}
+
+static bool is_of_ring(const struct vring *vr)
+{
+	if (vr->cfg.packed)
+		return packed_of(vr)->version == VERSION && packed_of(vr)->desc_num == vr->cfg.size &&
+		       packed_of(vr)->old_used_idx < vr->cfg.size;
+	return split_of(vr)->version == VERSION && split_of(vr)->desc_num == vr->cfg.size;
+}
+
+int track_start(struct vring *vr, uint32_t base)
+{
+	if (!vr->cfg.track)
+		return 0;
+	if (vr->cfg.track_mode == VRING_TRACK_NEW || !is_of_ring(vr)) {
+		track_forget(vr);
+		return 0;
+	}
+	if (vr->cfg.track_mode != VRING_TRACK_KEEP)
+		return resume_all(vr, base);
+	for (uint32_t i = 0; i < vr->cfg.size; i++)
+		vr->number = MAX(vr->number, is_inflight(vr, i) ? number_of(vr, i) : 0);
+	return 0;
+}
+
+void track_stop(struct vring *vr)
+{
+	free(vr->resume);
+	vr->resume = NULL;
+	vr->resume_n = vr->resume_at = 0;
+}
+
+void track_split_popped(struct vring *vr, struct vring_chain *chain)
+{
+	struct split_region *t = split_of(vr);
+
+	if (!t)
+		return;
+	chain->slot = chain->id;
+	chain->number = ++vr->number;
+	t->desc[chain->id].counter = chain->number;
+	in_order();
+	t->desc[chain->id].inflight = 1;
+}
+
+void track_split_using(struct vring *vr, const struct vring_chain *chain)
+{
+	struct split_region *t = split_of(vr);
+
+	if (!t)
+		return;
+	t->desc[chain->id].next = t->last_batch_head;
+	t->last_batch_head = chain->id;
+	in_order();
+}
+
+void track_split_used(struct vring *vr)
+{
+	if (!split_of(vr))
+		return;
+	in_order();
+	settle_split(vr);
+}
+
+void track_packed_desc(struct vring *vr, struct vring_chain *chain, const struct desc *d)
+{
+	struct packed_region *t = packed_of(vr);
+	struct packed_entry *head, *e;
+
+	if (!t || t->free_head >= vr->cfg.size || t->old_free_head >= vr->cfg.size)
+		return;
+	head = &t->desc[t->old_free_head];
+	e = &t->desc[t->free_head];
+	if (chain->ndesc == 1) {
+		chain->slot = t->old_free_head;
+		chain->number = ++vr->number;
+		head->num = 0;
+		head->counter = chain->number;
+		in_order();
+		head->inflight = 1;
+	}
+	head->last = t->free_head;
+	head->num++;
+	e->addr = d->addr.v;
+	e->len = d->len;
+	e->flags = d->flags;
+	e->id = d->other;
+	in_order();
+	t->free_head = e->next;
+}
+
+void track_packed_popped(struct vring *vr)
+{
+	struct packed_region *t = packed_of(vr);
+
+	if (!t)
+		return;
+	in_order();
+	t->old_free_head = t->free_head;
+}
+
+void track_packed_using(struct vring *vr, const struct vring_chain *chain, uint16_t used, bool wrap)
+{
+	struct packed_region *t = packed_of(vr);
+	uint16_t last;
+
+	if (!t)
+		return;
+	last = t->desc[chain->slot].last;
+	if (last < vr->cfg.size)
+		t->desc[last].next = t->free_head;
+	t->free_head = chain->slot;
+	t->used_wrap_counter = wrap;
+	t->used_idx = used;
+	in_order();
+}
+
+void track_packed_used(struct vring *vr, const struct vring_chain *chain)
+{
+	struct packed_region *t = packed_of(vr);
+
+	if (!t)
+		return;
+	in_order();
+	t->desc[chain->slot].inflight = 0;
+	t->old_free_head = t->free_head;
+	t->old_used_idx = t->used_idx;
+	t->old_used_wrap_counter = t->used_wrap_counter;
+}
+
+static const char *resume_packed(struct vring *vr, struct vring_chain *chain)
+{
+	struct packed_region *t = packed_of(vr);
+	unsigned int num = t->desc[chain->slot].num;
+	uint16_t i = chain->slot;
+	const char *why = "its record is none";
+	struct desc *d;
+
+	if (!num || num > vr->cfg.size)
+		return why;
+	d = calloc(num, sizeof(*d));
+	for (unsigned int n = 0; d && n < num; n++) {
+		const struct packed_entry *e = &t->desc[i];
+
+		d[n] = (struct desc){.addr = {e->addr}, .len = e->len, .flags = e->flags, .other = e->id};
+		i = e->next;
+		if (n + 1 < num && i >= vr->cfg.size)
+			num = 0;
+	}
+	if (d && num)
+		why = packed_walk_noted(vr, chain, d, num);
+	free(d);
+	return why;
+}
+
+int track_resume(struct vring *vr, struct vring_chain *chain, const char **why)
+{
+	if (vr->resume_at == vr->resume_n)
+		return 0;
+	chain->resumed = true;
+	chain->slot = vr->resume[vr->resume_at++];
+	chain->number = number_of(vr, chain->slot);
+	chain->id = chain->slot;
+	*why = vr->cfg.packed ? resume_packed(vr, chain) : split_walk(vr, chain);
+	return *why ? -EPROTO : 1;
+}
+
+bool vring_track_at(const void *track, bool packed, uint32_t i, uint64_t *number)
+{
+	const struct packed_region *p = track;
+	const struct split_region *s = track;
+
+	*number = packed ? p->desc[i].counter : s->desc[i].counter;
+	return packed ? p->desc[i].inflight : s->desc[i].inflight;
+}
