@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <seccomp.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 struct rule {
 	int number;

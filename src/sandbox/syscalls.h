@@ -9,10 +9,12 @@
 
 /* libc and threads */
 SYSCALL(brk, "libc: malloc")
-SYSCALL(mmap, "libc: malloc, stacks; virtio/mem: guest memory and log; base/guard: pages for what is gone")
+SYSCALL_IF(mmap, 2, PROT_EXEC, 0,
+	"never to execute; libc: malloc, stacks; virtio/mem: guest memory and log; base/guard: pages for "
+	"what is gone")
 SYSCALL(mremap, "libc: realloc")
 SYSCALL(munmap, "libc: free, stacks; virtio/mem: guest memory")
-SYSCALL(mprotect, "libc: stacks, arenas")
+SYSCALL_IF(mprotect, 2, PROT_EXEC, 0, "likewise; libc: stacks, arenas")
 SYSCALL(madvise, "libc: stacks of threads that end, malloc_trim")
 SYSCALL(futex, "libc: mutexes, conditions, joins")
 SYSCALL(rseq, "libc: threads")

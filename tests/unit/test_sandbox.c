@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -133,6 +134,18 @@ static int call_kill(void)
 	return (int)syscall(SYS_kill, getppid(), 0);
 }
 
+static int call_mmap_to_execute(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+}
+
+static int call_mprotect_to_execute(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(p, 4096, PROT_READ | PROT_EXEC);
+}
+
 static void test_needed(void **state)
 {
 	(void)state;
@@ -154,6 +167,8 @@ static void test_not_needed(void **state)
 		call_mount,
 		call_chroot,
 		call_kill,
+		call_mmap_to_execute,
+		call_mprotect_to_execute,
 	};
 
 	(void)state;
