@@ -12,6 +12,8 @@
 #define NAMES  60000u
 #define ROUNDS 5u
 
+#define INODE_BYTES 250u
+
 static void name_of(char name[16], unsigned int i)
 {
 	snprintf(name, 16, "n%u", i);
@@ -88,6 +90,21 @@ static void lookups_without_forget(void **state)
 static void lookups_without_forget_or_handles(void **state)
 {
 	no_forget(*state, "--inode-file-handles=never");
+}
+
+/* What an inode costs that the guest knows: no descriptor, and little memory. */
+static void inodes_are_small(void **state)
+{
+	struct vm *vm = *state;
+	unsigned long before;
+
+	boot_on_tmpfs(vm, "nr_inodes=0", (const char *[]){"--max-cached-fds=64", NULL});
+	make_all(vm);
+	before = counts_memory(vm, true);
+	lookup_all(vm);
+	assert_true(counts_memory(vm, true) - before <= NAMES * INODE_BYTES / 1024);
+	assert_true(test_server_fds(vm) < 64 + 100);
+	unmount_share(vm);
 }
 
 /* What the daemon forgot is stale, and found again; open files and directories are never forgotten. */
@@ -327,6 +344,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST_OWN(lookups_without_forget),
 		TEST_OWN(lookups_without_forget_or_handles),
+		TEST_OWN(inodes_are_small),
 		TEST_OWN(forgotten_is_stale),
 		TEST_OWN(directories_run_out),
 		TEST_OWN(open_files_run_out),
