@@ -70,8 +70,10 @@ static int prepare_writing(struct fs *fs, struct op_ctx *c, struct nodeid node, 
  */
 static int open_mapped(struct fs *fs, struct op_ctx *c, int path_fd, bool write)
 {
-	int fd = fs_reopen(fs, c, path_fd, S_IFREG, O_RDWR);
+	int fd = fs_reopen(fs, c, path_fd, S_IFREG, O_RDWR | O_NOATIME);
 
+	if (fd == -EPERM)
+		fd = fs_reopen(fs, c, path_fd, S_IFREG, O_RDWR);
 	if (write || (fd != -EACCES && fd != -EPERM && fd != -EROFS && fd != -ETXTBSY))
 		return fd;
 	return fs_reopen(fs, c, path_fd, S_IFREG, O_RDONLY);

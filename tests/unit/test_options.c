@@ -360,6 +360,17 @@ static void test_rules(void **state)
 	ACCEPTS("-o posix_acl,no_posix_acl", !o.fuse.posix_acl && !o.fuse.xattr);
 	ACCEPTS("--security-label", o.fuse.security_label && o.fuse.xattr);
 	ACCEPTS("--no-security-label", !o.fuse.security_label && !o.fuse.xattr);
+	REFUSES("--dax-window=16M --readonly", "--dax-window", "excludes --readonly");
+	REFUSES("--dax-window=16M --zero-message-open --cache=always --no-flock", "--dax-window", "excludes");
+	REFUSES("--dax-window=3M", "--dax-window", "power of two");
+	REFUSES("--dax-window=1M", "--dax-window", "power of two");
+	REFUSES("--dax-window=2M --dax=some", "--dax=some", "never");
+	ACCEPTS("", !o.dax.window && !o.vhost.shmem[0] && !o.fuse.dax_align);
+	ACCEPTS("--dax-window=64M",
+		o.dax.window == 8 << 20 && o.vhost.shmem[0] == 8 << 20 && o.fuse.dax_align == 21);
+	ACCEPTS("--dax-window=64M --dax-max-mappings=0",
+		o.dax.window == 64 << 20 && o.dax.policy == DAX_INODE);
+	ACCEPTS("--dax-window=64M --dax=never", !o.dax.window && !o.vhost.shmem[0]);
 	ACCEPTS("--readonly", o.fuse.readonly && o.fs.readonly && o.sandbox.readonly);
 	ACCEPTS("--timeout=1.5", o.fuse.attr_timeout == 1.5 && o.fuse.entry_timeout == 1.5);
 	ACCEPTS("--syslog", o.syslog && o.sandbox.syslog);
