@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MOST_SECONDS (TEST_SANITIZED ? 290 : 60)
+
 static struct group {
 	struct vm_config cfg;
 	struct spawn_config spawn;
@@ -102,7 +104,7 @@ int test_run(const struct CMUnitTest *tests, size_t count, unsigned int variants
 {
 	int failed = 0;
 
-	alarm(60);
+	alarm(MOST_SECONDS);
 	group.cfg = cfg ? *cfg : (struct vm_config){0};
 	group.spawn = spawn ? *spawn : (struct spawn_config){0};
 	group.cfg.features = group.cfg.features ? group.cfg.features : VM_FEATURES;
@@ -151,7 +153,7 @@ int test_run_own(const struct CMUnitTest *tests, size_t count, unsigned int vari
 {
 	int failed = 0;
 
-	alarm(60);
+	alarm(MOST_SECONDS);
 	for (unsigned int v = TEST_SPLIT; v <= TEST_PACKED; v <<= 1) {
 		own_packed = v == TEST_PACKED;
 		if (!(v & variants) || (own_packed && !test_is_colofs()))

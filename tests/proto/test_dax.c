@@ -89,7 +89,7 @@ static struct fc_file open_rw(struct vm *vm, uint64_t node)
 	return (struct fc_file){node, out.fh};
 }
 
-#define SEES(vm, at, what, len) assert_memory_equal((vm)->window.base + (at), what, len)
+#define SEES(vm, at, what, len) assert_memory_equal(window_memory(&(vm)->window) + (at), what, len)
 
 static void negotiated(void **state)
 {
@@ -162,10 +162,10 @@ static void loads_and_stores(void **state)
 		SEES(vm, AT(2 * i), data + AT(i), RANGE);
 	OK(map(vm, node, AT(1), 2, WRITE)); /* the range that was only read */
 	assert_int_equal(window_pieces(&vm->window), 3);
-	memset(vm->window.base + AT(2) + 100, 'x', 50);
+	memset(window_memory(&vm->window) + AT(2) + 100, 'x', 50);
 	fd = openat(vm->daemon.share, "f", O_RDWR);
 	LEN(pread(fd, back, 50, RANGE + 100), 50);
-	assert_memory_equal(back, vm->window.base + AT(2) + 100, 50);
+	assert_memory_equal(back, window_memory(&vm->window) + AT(2) + 100, 50);
 	LEN(pwrite(fd, "host", 4, RANGE + 120), 4);
 	SEES(vm, AT(2) + 120, "host", 4);
 	close(fd);
@@ -174,7 +174,7 @@ static void loads_and_stores(void **state)
 	assert_int_equal(window_pieces(&vm->window), 2);
 	OK(fc_destroy(&vm->client[1]));
 	assert_int_equal(window_pieces(&vm->window), 0);
-	assert_int_equal(vm->window.refused, 0);
+	assert_int_equal(window_refused(&vm->window), 0);
 }
 
 /* What can be written by stores loses what a write would take. */
@@ -227,11 +227,11 @@ static void growth(void **state)
 		size += steps[i];
 		SEES(vm, 0, data, size);
 	}
-	memcpy(vm->window.base + size - 3, "end", 3);
+	memcpy(window_memory(&vm->window) + size - 3, "end", 3);
 	OK(fc_fsync(&vm->client[1], f, false));
 	memcpy(data + size - 3, "end", 3);
 	host_expect_file(vm->daemon.share, "f", data, size);
-	assert_int_equal(vm->window.refused, 0);
+	assert_int_equal(window_refused(&vm->window), 0);
 	assert_true(window_pieces(&vm->window) <= 2);
 }
 
@@ -273,10 +273,10 @@ static void cuts(void **state)
 		truncate_to(vm, node, 2 * RANGE);
 		SEES(vm, 0, data, to[i]);
 		SEES(vm, to[i], zeros, MIN(RANGE, 2 * RANGE - to[i]));
-		memcpy(vm->window.base, data, 2 * RANGE);
+		memcpy(window_memory(&vm->window), data, 2 * RANGE);
 		host_expect_file(vm->daemon.share, "f", data, 2 * RANGE);
 	}
-	assert_int_equal(vm->window.refused, 0);
+	assert_int_equal(window_refused(&vm->window), 0);
 }
 
 /* Emptied by open, and holes. */
@@ -313,7 +313,7 @@ static void uneven_end(void **state)
 	OK(map(vm, f.node, RANGE, 0, WRITE));
 	SEES(vm, 0, data + RANGE, 5000);
 	for (unsigned int i = 0; i < 3; i++) {
-		memcpy(vm->window.base + 4990, i ? "second" : "first.", 6);
+		memcpy(window_memory(&vm->window) + 4990, i ? "second" : "first.", 6);
 		memcpy(data + RANGE + 4990, i ? "second" : "first.", 6);
 		if (i == 0)
 			OK(fc_fsync(&vm->client[1], f, true));
@@ -324,7 +324,7 @@ static void uneven_end(void **state)
 		host_expect_file(vm->daemon.share, "f", data, size);
 	}
 	OK(map(vm, f.node, 4 * (uint64_t)RANGE, 1, READ)); /* behind the end: nothing of the file, no fault */
-	assert_int_equal(vm->window.base[AT(1)], 0);
+	assert_int_equal(window_memory(&vm->window)[AT(1)], 0);
 }
 
 /* A copy of a program of the host's, which runs. */
@@ -372,7 +372,7 @@ static void running_program(void **state)
 	OK(map(vm, node, 0, 0, READ));
 	SEES(vm, 0, data, MIN(size, RANGE));
 	ERR(map(vm, node, 0, 1, WRITE), ETXTBSY);
-	memcpy(vm->window.base + 100, "lost", 4); /* no guest does it */
+	memcpy(window_memory(&vm->window) + 100, "lost", 4); /* no guest does it */
 	OK(unmap(vm, 0));
 	host_expect_file(vm->daemon.share, "program", data, size);
 	OK(map(vm, node, 0, 0, READ));
@@ -380,7 +380,7 @@ static void running_program(void **state)
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	OK(map(vm, node, 0, 0, WRITE));
-	memcpy(vm->window.base + 100, "kept", 4);
+	memcpy(window_memory(&vm->window) + 100, "kept", 4);
 	OK(fc_fsync(&vm->client[1], open_rw(vm, node), false));
 	memcpy(data + 100, "kept", 4);
 	host_expect_file(vm->daemon.share, "program", data, size);
@@ -397,7 +397,7 @@ static void copies_follow(void **state)
 	boot(vm, args_all);
 	node = file(vm, "f", 5000);
 	OK(map(vm, node, 0, 0, WRITE));
-	memcpy(vm->window.base + 4800, "guest", 5);
+	memcpy(window_memory(&vm->window) + 4800, "guest", 5);
 	fd = openat(vm->daemon.share, "f", O_RDWR);
 	for (unsigned int i = 0; i < 20; i++) {
 		LEN(pwrite(fd, &i, sizeof(i), 4900), sizeof(i));
@@ -450,7 +450,7 @@ static void mappings_are_limited(void **state)
 		assert_true(window_pieces(&vm->window) <= 5);
 	}
 	assert_int_equal(window_pieces(&vm->window), 5);
-	assert_int_equal(vm->window.refused, 0);
+	assert_int_equal(window_refused(&vm->window), 0);
 }
 
 static void nonsense(void **state)
@@ -486,7 +486,7 @@ static void nonsense(void **state)
 	ERR(fc_removemapping(c, node, &one, 1), EINVAL);
 	one = (struct fuse_removemapping_one){AT(1), UINT64_MAX};
 	ERR(fc_removemapping(c, node, &one, 1), EINVAL);
-	assert_int_equal(vm->window.maps, 0);
+	assert_int_equal(window_maps(&vm->window), 0);
 	OK(fc_setupmapping(c, node, 0, WINDOW, 0, READ)); /* several ranges at once */
 	SEES(vm, 0, data, RANGE);
 	one = (struct fuse_removemapping_one){0, WINDOW};
@@ -615,10 +615,10 @@ static void peers_share(void **state)
 	OK(map(vm, file(vm, "f", RANGE), 0, 0, WRITE));
 	OK(map(&other, look_up(&other, "f", &e), 0, 1, WRITE));
 	for (unsigned int i = 0; i < 100; i++) {
-		vm->window.base[i * PAGE] = (uint8_t)i;
-		assert_int_equal(other.window.base[AT(1) + i * PAGE], i);
-		other.window.base[AT(1) + i * PAGE + 1] = (uint8_t)(i + 1);
-		assert_int_equal(vm->window.base[i * PAGE + 1], i + 1);
+		window_memory(&vm->window)[i * PAGE] = (uint8_t)i;
+		assert_int_equal(window_memory(&other.window)[AT(1) + i * PAGE], i);
+		window_memory(&other.window)[AT(1) + i * PAGE + 1] = (uint8_t)(i + 1);
+		assert_int_equal(window_memory(&vm->window)[i * PAGE + 1], i + 1);
 	}
 	OK(vm_end(&other));
 }
@@ -642,7 +642,7 @@ static void strangers_do_not(void **state)
 	ERR(fc_setattr(&other.client[1], e.nodeid, &cut, &out), ETXTBSY);
 	OK(map(&other, e.nodeid, 0, 1, WRITE)); /* a copy */
 	SEES(&other, AT(1), data, RANGE);
-	memcpy(other.window.base + AT(1), "other", 5);
+	memcpy(window_memory(&other.window) + AT(1), "other", 5);
 	SEES(vm, 0, data, RANGE);
 	f = open_rw(&other, e.nodeid);
 	OK(fc_fsync(&other.client[1], f, false));

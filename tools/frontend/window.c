@@ -177,12 +177,34 @@ bool window_await_maps(struct window *w, unsigned int maps)
 	return come;
 }
 
-unsigned int window_pieces(struct window *w)
+static unsigned int read_locked(struct window *w, const unsigned int *of)
 {
 	unsigned int n;
 
 	pthread_mutex_lock(&w->lock);
-	n = w->pieces;
+	n = *of;
 	pthread_mutex_unlock(&w->lock);
 	return n;
+}
+
+unsigned int window_pieces(struct window *w)
+{
+	return read_locked(w, &w->pieces);
+}
+
+unsigned int window_maps(struct window *w)
+{
+	return read_locked(w, &w->maps);
+}
+
+unsigned int window_refused(struct window *w)
+{
+	return read_locked(w, &w->refused);
+}
+
+/* An answer reaches the caller by way of the daemon: what orders the two threads is the lock. */
+uint8_t *window_memory(struct window *w)
+{
+	window_pieces(w);
+	return w->base;
 }
