@@ -131,6 +131,27 @@ static uint32_t cached_fds(const struct options *o)
 	return (uint32_t)MAX(MIN(limit.rlim_cur / 4, CACHED_FDS_MAX), 16);
 }
 
+/* To the parent if there is one; else what the parent would do is done here. */
+static void tell(struct daemon *d, char word)
+{
+	if (d->root.parent < 0)
+		outside_told(&d->outside, word);
+	else if (write(d->root.parent, &word, 1) != 1)
+		log_debug("the waiting process is not there");
+}
+
+static void tell_alive(void *arg)
+{
+	tell(arg, OUTSIDE_ALIVE);
+}
+
+static void overdue(void *arg)
+{
+	struct daemon *d = arg;
+
+	outside_remove(&d->outside);
+}
+
 static struct serve_config serve_config(struct daemon *d, int signals)
 {
 	struct serve_config cfg = {
@@ -140,8 +161,10 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 		.dax = d->opt.dax,
 		.socket = d->outside.socket,
 		.signals = signals,
-		.overdue = outside_remove,
-		.overdue_arg = &d->outside,
+		.overdue = overdue,
+		.alive = tell_alive,
+		.alive_ms = d->outside.watchdog,
+		.watch_arg = d,
 		.exit_on_disconnect = d->opt.exit_on_disconnect,
 		.queue = d->opt.queue,
 	};
@@ -153,15 +176,6 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 	cfg.dax.claims = d->claims;
 	cfg.fs.max_fds = cached_fds(&d->opt);
 	return cfg;
-}
-
-/* To the parent if there is one; else what the parent would do is done here. */
-static void tell(struct daemon *d, char word)
-{
-	if (d->root.parent < 0)
-		outside_told(&d->outside, word);
-	else if (write(d->root.parent, &word, 1) != 1)
-		log_debug("the waiting process is not there");
 }
 
 static void tell_ready(struct daemon *d)

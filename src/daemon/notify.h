@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tells the service manager how far we are (sd_notify(3)'s protocol). No error is worth ending for. */
+/*
+ * The service manager: tells it how far we are (sd_notify(3)'s protocol), and that we are alive
+ * (sd_watchdog_enabled(3)); takes the socket that it listens on for us (sd_listen_fds(3)). What it said
+ * stands in the environment, and is removed there: programs that we start are not meant. Control thread, at
+ * start.
+ */
 #ifndef DAEMON_NOTIFY_H
 #define DAEMON_NOTIFY_H
 
-/* A descriptor that notify_send() takes, -1 if nobody wants to be told. Programs we start are not to tell. */
+#include "base/err.h"
+
+#include <stdint.h>
+
+/* A descriptor that notify_send() takes, -1 if nobody wants to be told. No error is worth ending for. */
 int notify_open(void);
 void notify_send(int fd, const char *state);
+
+/* Every how many milliseconds it is to be told that we are alive, at the least; 0: it does not ask. */
+uint32_t notify_watchdog(void);
+
+/* The descriptor of the socket, 0: none was passed to this process. -EINVAL with @err: several were. */
+int notify_socket(struct err *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 #include "base/tune.h"
+#include "daemon/notify.h"
 #include "fs/idmap.h"
 #include "fs/xattrmap.h"
 #include "sandbox/caps.h"
@@ -194,6 +195,16 @@ static void derive(struct options *o)
 		snprintf(o->vhost.tag, sizeof(o->vhost.tag), "%s", o->tag);
 }
 
+/* Where the command line names no socket, the service manager may have one for us. */
+static int find_socket(struct options *o, struct err *err)
+{
+	int fd = o->socket_path || o->fd != OPTIONS_NO_FD ? 0 : notify_socket(err);
+
+	if (fd > 0)
+		o->fd = (uint32_t)fd;
+	return MIN(fd, 0);
+}
+
 int options_check(struct options_parse *p)
 {
 	const char *broken;
@@ -201,6 +212,9 @@ int options_check(struct options_parse *p)
 
 	if (p->o->action != OPTIONS_RUN)
 		return 0;
+	r = find_socket(p->o, p->err);
+	if (r)
+		return r;
 	broken = broken_rule(p);
 	if (broken)
 		return err_set(p->err, EINVAL, "%s", broken);

@@ -108,6 +108,9 @@ int outside_make(struct outside *out, const struct options *o, struct err *err)
 	}
 	out->socket_path = o->socket_path;
 	out->notify = notify_open();
+	out->watchdog = notify_watchdog();
+	if (out->notify < 0)
+		out->watchdog = 0;
 	return 0;
 }
 
@@ -120,6 +123,8 @@ void outside_told(void *arg, char word)
 		detach_ready(&out->detach);
 	} else if (word == OUTSIDE_STOPPING) {
 		notify_send(out->notify, "STOPPING=1");
+	} else if (word == OUTSIDE_ALIVE) {
+		notify_send(out->notify, "WATCHDOG=1");
 	}
 }
 

@@ -16,12 +16,14 @@ struct outside {
 	char pid_path[PATH_MAX + 8]; /* "": no pid file */
 	int socket;		     /* listening or connected */
 	int pid_file, notify;	     /* -1: none */
+	uint32_t watchdog;	     /* milliseconds within which OUTSIDE_ALIVE is to be told; 0: never */
 	struct detach detach;
 };
 
 /* Words that the process in the sandbox has for its parent. */
 #define OUTSIDE_READY	 'R'
 #define OUTSIDE_STOPPING 'S'
+#define OUTSIDE_ALIVE	 'A'
 
 /* Looks at everything that the options name, and makes nothing. 0 or -errno with @err. */
 int outside_check(const struct options *o, struct err *err);

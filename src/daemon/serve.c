@@ -316,7 +316,9 @@ static int start_watch(struct serve *s, struct err *err)
 		.queues = s->queues,
 		.nqueues = s->nqueues,
 		.overdue = s->cfg.overdue,
-		.arg = s->cfg.overdue_arg,
+		.alive = s->cfg.alive,
+		.alive_ms = s->cfg.alive_ms,
+		.arg = s->cfg.watch_arg,
 	};
 
 	return watch_start(s->watch, &cfg, err);

@@ -24,7 +24,10 @@ struct serve_config {
 	int signals; /* readable: end cleanly, and soon (a signalfd); stays the caller's */
 	/* It takes too long: called by another thread ahead of _exit(). */
 	void (*overdue)(void *arg);
-	void *overdue_arg;
+	/* Called by that thread at least every @alive_ms milliseconds while we live; 0: never. */
+	void (*alive)(void *arg);
+	uint32_t alive_ms;
+	void *watch_arg;	 /* of both */
 	bool exit_on_disconnect; /* the first front-end's going ends the daemon; always so for a connected
 				    socket */
 	const struct segment *segment; /* of serve_segment(), or an earlier worker's to go on from (adopt) */

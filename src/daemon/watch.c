@@ -28,6 +28,7 @@ struct watch {
 	bool started;
 	int wake, stop;
 	int64_t deadline; /* 0: nobody has asked for the end; the thread's */
+	int64_t beat;	  /* when somebody is to be told that we are alive, 0: nobody is; the thread's */
 	atomic_bool awake, ends;
 	pthread_mutex_t lock; /* of cfg.nqueues */
 };
@@ -74,13 +75,31 @@ static bool look(struct watch *w)
 	return busy;
 }
 
+/* Milliseconds until @deadline, at most @most; -1 for ever. 0 as a deadline: there is none. */
+static int64_t sooner(int64_t most, int64_t deadline)
+{
+	int64_t left = MAX(deadline - now_ms(), 0);
+
+	if (!deadline)
+		return most;
+	return most < 0 ? left : MIN(left, most);
+}
+
 static int next_timeout(struct watch *w)
 {
-	int64_t left = w->deadline ? MAX(w->deadline - now_ms(), 0) : -1;
+	int64_t most = atomic_load(&w->awake) ? TICK_MS : -1;
 
-	if (!atomic_load(&w->awake))
-		return (int)left;
-	return left >= 0 ? (int)MIN(left, TICK_MS) : TICK_MS;
+	return (int)sooner(sooner(most, w->deadline), w->beat);
+}
+
+/* Twice as often as it must be: once may be late. */
+static void beat_if_due(struct watch *w)
+{
+	if (!w->cfg.alive_ms || now_ms() < w->beat)
+		return;
+	look(w);
+	w->cfg.alive(w->cfg.arg);
+	w->beat = now_ms() + MAX(w->cfg.alive_ms / 2, 1);
 }
 
 static void rest_if_idle(struct watch *w, unsigned int *idle)
@@ -111,6 +130,7 @@ static void *run(void *arg)
 	unsigned int idle = 0;
 	eventfd_t count;
 
+	beat_if_due(w);
 	while (!atomic_load(&w->ends)) {
 		if (poll(p, ARRAY_LEN(p), next_timeout(w)) < 0)
 			continue;
@@ -122,6 +142,7 @@ static void *run(void *arg)
 			tell(w->stop);
 		}
 		end_if_overdue(w);
+		beat_if_due(w);
 		if (atomic_load(&w->awake))
 			rest_if_idle(w, &idle);
 	}

@@ -10,6 +10,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct queue;
 struct watch;
@@ -20,6 +21,10 @@ struct watch_config {
 	unsigned int nqueues;
 	/* The time for a clean end is over: called ahead of _exit(), on the watch's thread. May be NULL. */
 	void (*overdue)(void *arg);
+	/* Called on the watch's thread at least every @alive_ms milliseconds, while no queue's lock is held
+	 * for good; 0: never. */
+	void (*alive)(void *arg);
+	uint32_t alive_ms;
 	void *arg;
 };
 
