@@ -56,17 +56,6 @@ int stage_outer(const struct sandbox_config *cfg, struct err *err)
 	return user ? map_ids(uid, gid, err) : 0;
 }
 
-/* A /proc of the new pid namespace, of which only a descriptor stays. */
-static int open_proc(int *proc_self_fd, struct err *err)
-{
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
-		return err_sys(err, errno, "--sandbox=namespace: /proc cannot be mounted" REMEDY);
-	*proc_self_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*proc_self_fd < 0)
-		return err_sys(err, errno, "/proc/self/fd");
-	return 0;
-}
-
 /*
  * The new root needs a place in the tree for the moment; /proc is sure to be there. The old root ends up on
  * top of the new one, and goes from there.
@@ -106,8 +95,6 @@ int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err)
 		return err_sys(err, errno, "--shared-dir=%s cannot be bound", shared_dir);
 	r = tame(tree, err);
 	if (!r)
-		r = open_proc(proc_self_fd, err);
-	if (!r)
-		r = swap_root(tree, err);
-	return r;
+		r = stage_proc(false, proc_self_fd, err);
+	return r ? r : swap_root(tree, err);
 }

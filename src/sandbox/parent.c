@@ -137,7 +137,9 @@ __attribute__((noreturn)) static void be_parent(pid_t child, int words, const st
 	struct err err;
 	int status;
 
-	if (caps_reduce_parent(cfg, &err) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	/* Not dumpable: what is inside a chroot must not get out by our place in /proc. */
+	if (caps_reduce_parent(cfg, &err) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		log_warn("the waiting process keeps its privileges");
 	status = wait_for(child, words, parent);
 	if (parent->end)

@@ -13,15 +13,17 @@
  *     mapped. A process that stays in the old user namespace for that moment sets the maps (userns.c).
  *  3. Inner namespaces. Network: no abstract sockets, no network. IPC, UTS: nothing to find. Mount: the share
  *     becomes the root, nodev and nosuid, with what is mounted beneath it, and the old root is gone. What
- *     must stay is a descriptor of /proc/self/fd, by which inodes are opened again: it leads to own
- *     descriptors only. In mode chroot only the root changes: it holds as long as CAP_SYS_CHROOT is given up
- *     (stage 4) and no descriptor of a directory outside is left open: the caller keeps none.
+ *     must stay is a descriptor of /proc/self/fd, by which inodes are opened again: of a /proc without the
+ *     host's (proc.c), so that it leads to own descriptors only. In mode chroot only the root changes: it
+ *     holds as long as CAP_SYS_CHROOT is given up (stage 4) and no descriptor of a directory outside is left
+ *     open: the caller keeps none.
  * sandbox_lock(), when all is set up and no other thread runs:
  *  4. Capabilities. What ops need stays (caps.c), all else goes for good.
  *  5. no_new_privs and, where no file handles are used, Landlock (landlock.c): should a way out of the root
  *     be found, files there cannot be opened. It must not stand in the way of anything beneath the share.
- *  6. seccomp. Only listed system calls (syscalls.h), threads but no processes: the supervisor alone may start
- *     one. Its workers inherit its lock, and take a second step, to a filter without what is the supervisor's.
+ *  6. seccomp. Only listed system calls (syscalls.h), threads but no processes: the supervisor alone may
+ * start one. Its workers inherit its lock, and take a second step, to a filter without what is the
+ * supervisor's.
  */
 #include "sandbox/sandbox.h"
 
@@ -62,7 +64,7 @@ static int enter_chroot(const struct sandbox_config *cfg, struct sandbox_root *o
 	int r = stage_fork(cfg, &out->parent, err);
 
 	if (!r)
-		r = open_dir("/proc/self/fd", &out->proc_self_fd, err);
+		r = stage_proc(true, &out->proc_self_fd, err);
 	if (r)
 		return r;
 	if (chdir(cfg->shared_dir))
@@ -132,6 +134,9 @@ int sandbox_lock(const struct sandbox_config *cfg, enum sandbox_role role, const
 		return r;
 	if (role != SANDBOX_WORKER && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return err_sys(err, errno, "no_new_privs cannot be set");
+	/* A worker must not reach the supervisor's memory by /proc, as it has the same rights otherwise. */
+	if (role != SANDBOX_ALONE && prctl(PR_SET_DUMPABLE, role == SANDBOX_WORKER, 0, 0, 0))
+		return err_sys(err, errno, "memory cannot be protected");
 	if (role != SANDBOX_SUPERVISOR && landlock_fits(cfg, root)) {
 		struct landlock_places places = {root->root, root->proc_self_fd, cfg->readonly};
 

@@ -27,6 +27,21 @@ cut -d' ' -f6 "/proc/$child/mountinfo" | grep -q nosuid,nodev || fail "devices a
 for t in "/proc/$child/task"/*; do
 	[ "$(field "$child/task/${t##*/}" Seccomp)" = 2 ] || fail "a thread without filter: $(cat "$t/comm")"
 done
+inside() { descendants_of "$pid"; }
+# leads_out PLACE...: from none of their descriptors, whatever way up or down, to what is not theirs.
+leads_out() {
+	for p in $(inside); do
+		for f in "/proc/$p/fd"/*; do
+			[ "$f" -ef share ] && continue # their root, above which there is nothing for them
+			for way in . .. ../.. ../../.. ../../../..; do
+				for place; do
+					[ ! -e "$f/$way/$place" ] || fail "$(readlink "$f") of $p leads by $way to $place"
+				done
+			done
+		done
+	done
+}
+leads_out sys/kernel/core_pattern sysrq-trigger etc/passwd etc/os-release "$dir"
 fds_of "$child" | grep -qE '\.pid|pidfd' && fail "inside: $(fds_of "$child")"
 # What the host mounts beneath the share later is seen, and can be unmounted again.
 mkdir share/sub
@@ -51,6 +66,7 @@ child=$(worker_of "$pid")
 same_ns "$child" mnt || fail "chroot made a namespace"
 [ "$(ls "/proc/$child/root/")" = inside ] || fail "chroot: the root is not the share"
 [ "$(awk '/open files/ {print $4, $5}' "/proc/$child/limits")" = "4096 4096" ] || fail "--rlimit-nofile"
+leads_out sys/kernel/core_pattern sysrq-trigger etc/passwd etc/os-release "$dir"
 stop TERM
 
 start $S --socket-path=s --sandbox=none --no-recover
