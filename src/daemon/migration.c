@@ -32,7 +32,7 @@ struct migration {
 	struct stream stream;
 };
 
-struct migration *migration_new(struct fuse_session *session, struct fs *fs)
+struct migration *migration_new(struct fuse_session *session, struct fs *fs, bool adopt)
 {
 	struct migration *m = calloc(1, sizeof(*m));
 
@@ -44,6 +44,9 @@ struct migration *migration_new(struct fuse_session *session, struct fs *fs)
 		free(m);
 		return NULL;
 	}
+	m->saved = adopt;
+	if (adopt)
+		fs_save_doubt(fs);
 	return m;
 }
 

@@ -12,8 +12,9 @@
 
 struct migration;
 
-/* NULL: no memory or descriptors. Session and file system must outlive it. */
-struct migration *migration_new(struct fuse_session *session, struct fs *fs);
+/* NULL: no memory or descriptors. Session and file system must outlive it. @adopt: they are an earlier
+ * process's, which may have ended amid a migration. */
+struct migration *migration_new(struct fuse_session *session, struct fs *fs, bool adopt);
 void migration_free(struct migration *m); /* as migration_cancel(); NULL is allowed */
 
 /* One is likely to come: what can be prepared while the guest runs is. Or it is not. */

@@ -215,7 +215,7 @@ static int make_parts(struct serve *s, struct err *err)
 		r = make_queues(s, err);
 	if (r)
 		return r;
-	s->migration = migration_new(s->session, s->fs);
+	s->migration = migration_new(s->session, s->fs, s->cfg.segment->adopt);
 	return s->migration ? 0 : err_set(err, ENOMEM, "no memory or descriptors");
 }
 

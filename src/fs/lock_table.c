@@ -528,6 +528,12 @@ void lock_table_suspend(struct lock_table *t)
 	t->suspended = true;
 }
 
+void lock_table_doubt(struct lock_table *t)
+{
+	autolock(&t->lock);
+	t->suspended = true;
+}
+
 /* Mutex held. Ranges that cannot be had any more go from the books. */
 static uint32_t take_again(struct lock_table *t, struct lock_owner *o)
 {

@@ -69,6 +69,8 @@ uint32_t lock_holder_pid(
  */
 void lock_table_suspend(struct lock_table *t);
 uint32_t lock_table_resume(struct lock_table *t);
+/* The books are an earlier process's, whose table may have been suspended: this one is until resumed. */
+void lock_table_doubt(struct lock_table *t);
 
 /* One range of one owner. */
 struct lock_note {

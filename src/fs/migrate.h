@@ -38,6 +38,8 @@ void fs_paths_drop(struct path_table **paths);
  */
 void fs_save(struct fs *fs, struct path_table **paths, struct stream *out, const _Atomic bool *stop);
 void fs_save_undo(struct fs *fs);
+/* An earlier process, whose records these are, may have saved: as after fs_save(). */
+void fs_save_doubt(struct fs *fs);
 
 /*
  * The other side, where no session lives: fs_load_begin(), fs_load() for each record of FS_RECORD_FIRST and

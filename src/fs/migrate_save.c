@@ -281,3 +281,8 @@ void fs_save_undo(struct fs *fs)
 	if (lost)
 		log_warn("%u locks of the guest went to somebody else while it was to migrate", lost);
 }
+
+void fs_save_doubt(struct fs *fs)
+{
+	lock_table_doubt(fs->locks);
+}

@@ -5,6 +5,8 @@
  */
 #include "test.h"
 
+#include "worker.h"
+
 #include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -277,6 +279,53 @@ static void goes_on_here(void **state)
 	OK(save(&j->from, j));
 	start_again(j);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
+	expect_whole(j, at_from(j));
+}
+
+/* The process that wrote the state dies: the next one knows no better than that the guest is still here. */
+static void goes_on_with_another(void **state)
+{
+	struct journey *j = *state;
+	autofd int host = -1;
+	struct worker w;
+
+	begin(j, NULL);
+	if (!worker_find(&w, &j->from.daemon))
+		skip();
+	host = openat(j->from.daemon.share, "moved", O_RDONLY);
+	stop(j, &j->from);
+	OK(save(&j->from, j));
+	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
+	assert_int_equal(flock(host, LOCK_UN), 0);
+	OK(worker_kill(&w, SIGKILL));
+	start_again(j);
+	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
+	expect_whole(j, at_from(j));
+}
+
+/* The process that reads it dies: what it had read is nobody's. */
+static void reader_dies(void **state)
+{
+	struct journey *j = *state;
+	struct worker w;
+	int p[2];
+
+	begin(j, NULL);
+	stop(j, &j->from);
+	OK(save(&j->from, j));
+	prepare(&j->to, j->from.daemon.share_path, NULL);
+	if (!worker_find(&w, &j->to.daemon))
+		skip();
+	assert_int_equal(pipe(p), 0);
+	OK(fe_set_device_state(&j->to.fe, VU_STATE_LOAD, p[0]));
+	assert_int_equal(write(p[1], j->state, j->len - 20), j->len - 20);
+	OK(worker_kill(&w, SIGKILL));
+	ERR(fe_check_device_state(&j->to.fe), EREMOTEIO);
+	close(p[0]);
+	close(p[1]);
+	vm_disconnect(&j->to);
+	test_come_back(&j->to);
+	start_again(j);
 	expect_whole(j, at_from(j));
 }
 
@@ -638,6 +687,8 @@ int main(void)
 		JOURNEY(goes_on_elsewhere),
 		JOURNEY(locks_change_hands),
 		JOURNEY(goes_on_here),
+		JOURNEY(goes_on_with_another),
+		JOURNEY(reader_dies),
 		JOURNEY(again_and_again),
 		JOURNEY(there_and_back),
 		JOURNEY(renamed_meanwhile),
