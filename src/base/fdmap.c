@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define FD_MOST	  (1 << 30)
@@ -66,6 +67,17 @@ int fdmap_add_open(struct fdmap *m, int end)
 	return r;
 }
 
+/* @first to @last, as far as there can be any; Linux before 5.9 closes one at a time. */
+static void close_run(unsigned int first, unsigned int last)
+{
+	struct rlimit most;
+
+	if (!close_range(first, last, 0) || getrlimit(RLIMIT_NOFILE, &most))
+		return;
+	for (unsigned int fd = first; fd <= last && fd < most.rlim_cur; fd++)
+		close((int)fd);
+}
+
 void fdmap_close_others(const struct fdmap *m)
 {
 	unsigned int end = m->words * 64;
@@ -75,8 +87,8 @@ void fdmap_close_others(const struct fdmap *m)
 		if (!fdmap_has(m, (int)fd))
 			continue;
 		if (fd > first)
-			close_range(first, fd - 1, 0);
+			close_run(first, fd - 1);
 		first = fd + 1;
 	}
-	close_range(first, ~0u, 0);
+	close_run(first, FD_MOST);
 }
