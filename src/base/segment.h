@@ -32,6 +32,9 @@ enum segment_section {
 	SEGMENT_LOCK_OWNERS, /* open file descriptions that hold a lock owner's locks */
 	SEGMENT_LOCK_RANGES, /* the ranges that they hold */
 	SEGMENT_DAX,	     /* what is mapped in the DAX window */
+	SEGMENT_DAX_FILES,   /* the files that it is of */
+	SEGMENT_DAX_COPIES,  /* what copies of their pages held when they last agreed with the file */
+	SEGMENT_DAX_ASKED,   /* one record: what the front-end was last asked to map or unmap */
 	SEGMENT_SECTIONS
 };
 

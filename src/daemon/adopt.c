@@ -3,20 +3,20 @@
 
 #include <string.h>
 
-static int name_all(struct fdmap *map, const int *own, unsigned int nown, struct fs *fs,
-	const struct vhost_device *device)
+static int name_all(struct fdmap *map, const struct adopt_holders *h)
 {
 	int r = 0;
 
-	for (unsigned int i = 0; i < nown && !r; i++)
-		r = fdmap_add(map, own[i]);
+	for (unsigned int i = 0; i < h->nown && !r; i++)
+		r = fdmap_add(map, h->own[i]);
 	if (!r)
-		r = fs_keep_fds(fs, map);
-	return r ? r : vhost_device_keep_fds(device, map);
+		r = fs_keep_fds(h->fs, map);
+	if (!r && h->dax)
+		r = dax_keep_fds(h->dax, map);
+	return r ? r : vhost_device_keep_fds(h->device, map);
 }
 
-int adopt_descriptors(const struct fdmap *base, const int *own, unsigned int nown, struct fs *fs,
-	const struct vhost_device *device, struct err *err)
+int adopt_descriptors(const struct fdmap *base, const struct adopt_holders *holders, struct err *err)
 {
 	struct fdmap map = {0};
 	int r = 0;
@@ -24,7 +24,7 @@ int adopt_descriptors(const struct fdmap *base, const int *own, unsigned int now
 	for (uint32_t fd = 0; fd < base->words * 64 && !r; fd++)
 		r = fdmap_has(base, (int)fd) ? fdmap_add(&map, (int)fd) : 0;
 	if (!r)
-		r = name_all(&map, own, nown, fs, device);
+		r = name_all(&map, holders);
 	if (!r)
 		fdmap_close_others(&map);
 	fdmap_free(&map);

@@ -32,6 +32,7 @@ struct daemon {
 	struct options opt;
 	struct outside outside;
 	int claims; /* which daemon maps which file; -1: nobody asks */
+	int copies; /* the window's; -1: there is none */
 	struct sandbox_root root;
 	int file[INHERITED_FILES_MAX]; /* regular files that were open at the start */
 	unsigned int nfiles;
@@ -173,7 +174,9 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 	cfg.fs.proc_self_fd = d->root.proc_self_fd;
 	cfg.fs.change_creds = d->root.change_creds;
 	cfg.dax.any_owner = d->root.change_creds;
+	cfg.dax.uid = geteuid();
 	cfg.dax.claims = d->claims;
+	cfg.dax.copies = d->copies;
 	cfg.fs.max_fds = cached_fds(&d->opt);
 	return cfg;
 }
@@ -287,6 +290,22 @@ static int status_of_worker(int status)
 	return 128 + WTERMSIG(status);
 }
 
+static int open_window(struct daemon *d, struct err *err)
+{
+	const struct options *o = &d->opt;
+	int r = 0;
+
+	d->claims = d->copies = -1;
+	if (!o->dax.window)
+		return 0;
+	if (!o->dax_trust_peers)
+		r = claims_open(&d->claims, err);
+	if (r)
+		return r;
+	d->copies = dax_copies(o->dax.window, err);
+	return MIN(d->copies, 0);
+}
+
 static int run(struct daemon *d)
 {
 	struct options *o = &d->opt;
@@ -303,13 +322,10 @@ static int run(struct daemon *d)
 	if (outside_check(o, &err) || sandbox_prepare(&o->sandbox, &err) ||
 		outside_make(&d->outside, o, &err))
 		return fail(o, USAGE, &err);
-	d->claims = -1;
-	if (o->dax.window && !o->dax_trust_peers && claims_open(&d->claims, &err)) {
+	if (open_window(d, &err)) {
 		outside_remove(&d->outside);
 		return fail(o, EXIT_FAILURE, &err);
 	}
-	if (o->dax.window) /* what the front-end has mapped is not taken over yet */
-		o->recover = false;
 	o->sandbox.supervised = o->recover;
 	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
 	o->sandbox.parent = (struct sandbox_parent){outside_told, outside_remove, &d->outside};

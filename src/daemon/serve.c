@@ -19,7 +19,7 @@
 
 struct serve {
 	struct serve_config cfg;
-	bool listening; /* else cfg.socket is a front-end */
+	bool listening;	 /* else cfg.socket is a front-end */
 	struct dax *dax; /* NULL: no window */
 	struct fs *fs;
 	struct fuse_session *session;
@@ -115,7 +115,7 @@ int serve_segment(const struct serve_config *cfg, struct segment *out, struct er
 	plan[SEGMENT_TRACK] = (struct segment_plan){vhost_track_size(), 1 + cfg->vhost.request_queues};
 	plan[SEGMENT_CONN] = fuse_session_plan();
 	fs_plan(&cfg->fs, plan);
-	plan[SEGMENT_DAX] = dax_plan(&cfg->dax);
+	dax_plan(&cfg->dax, plan);
 	return segment_create(out, plan, err);
 }
 
@@ -183,12 +183,14 @@ static int make_device(struct serve *s, struct err *err)
 static int adopt(struct serve *s, struct err *err)
 {
 	int own[] = {guard_fd(), s->cfg.fs.proc_self_fd};
+	const struct adopt_holders holders = {
+		.own = own, .nown = ARRAY_LEN(own), .fs = s->fs, .device = s->device, .dax = s->dax};
 	struct err why = {0};
 
 	s->broken = vhost_device_adopt(s->device, &why) != 0;
 	if (s->broken)
 		log_warn("the connection cannot go on: %s", why.text);
-	return adopt_descriptors(s->cfg.base_fds, own, ARRAY_LEN(own), s->fs, s->device, err);
+	return adopt_descriptors(s->cfg.base_fds, &holders, err);
 }
 
 static int make_parts(struct serve *s, struct err *err)
@@ -331,8 +333,11 @@ static bool resume(struct serve *s)
 
 	if (vhost_device_fd(s->device) < 0)
 		return s->listening;
-	if (!s->broken && !vhost_device_resume(s->device, &why))
+	if (!s->broken && !vhost_device_resume(s->device, &why)) {
+		if (s->dax)
+			dax_resume(s->dax);
 		return true;
+	}
 	log_warn("the connection ends: %s", why.text);
 	vhost_device_disconnect(s->device);
 	return false;

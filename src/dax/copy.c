@@ -7,6 +7,7 @@
 #include "dax/internal.h"
 
 #include "base/arith.h"
+#include "base/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,28 +15,32 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int copy_setup(struct dax_copy *c, uint64_t len, struct err *err)
+int dax_copies(uint64_t window, struct err *err)
 {
-	*c = (struct dax_copy){.fd = -1, .now = MAP_FAILED, .then = MAP_FAILED, .len = len};
-	c->fd = memfd_create("colofs-dax", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (c->fd < 0 || ftruncate(c->fd, (off_t)len) ||
-		fcntl(c->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+	autofd int fd = memfd_create("colofs-dax", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)window) ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return err_sys(err, errno, "cannot make memory for the DAX window");
-	c->now = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, c->fd, 0);
-	c->then = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (c->now == MAP_FAILED || c->then == MAP_FAILED)
+	return fd_take(&fd);
+}
+
+int copy_setup(struct dax_copy *c, int fd, char *then, uint64_t len, struct err *err)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+
+	*c = (struct dax_copy){.fd = fd, .then = then, .len = len};
+	if (p == MAP_FAILED)
 		return err_sys(err, errno, "cannot map memory for the DAX window");
+	c->now = p;
 	return 0;
 }
 
 void copy_free(struct dax_copy *c)
 {
-	if (c->now && c->now != MAP_FAILED)
+	if (c->now)
 		munmap(c->now, c->len);
-	if (c->then && c->then != MAP_FAILED)
-		munmap(c->then, c->len);
-	if (c->fd >= 0)
-		close(c->fd);
+	cleanup_fd(&c->fd);
 }
 
 /* Only bytes that differ in the file are stored, so that a store of the guest's beside them is not lost. */
@@ -115,5 +120,5 @@ int copy_sync(struct dax_copy *c, uint64_t off, uint64_t len, int fd, uint64_t f
 void copy_drop(struct dax_copy *c, uint64_t off, uint64_t len)
 {
 	fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
-	madvise(c->then + off, len, MADV_DONTNEED);
+	madvise(c->then + off, len, MADV_REMOVE);
 }

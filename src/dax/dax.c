@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What is mapped where. A range of the window is filled when the guest asks, and follows its file from then
- * on. Front-ends neither enlarge a mapping nor replace it: between taking one away and making another the
- * guest would see nothing there. So that is done only where the guest keeps its own hands off (it cuts or
- * allocates); where a file merely grew, pages are added behind what is there.
+ * on: here is when, for all ranges of a file; range.c has how. Threads: any.
  */
 #include "dax/internal.h"
 
@@ -24,9 +22,11 @@ static int pass_begin(struct dax *d, struct op_ctx *c)
 {
 	int r = c && c->may_block ? c->may_block(c, OP_BLOCK_PEER) : 0;
 
-	if (!r)
-		pthread_mutex_lock(&d->lock);
-	return r;
+	if (r)
+		return r;
+	pthread_mutex_lock(&d->lock);
+	adopt_settle(d);
+	return 0;
 }
 
 /* 0, or -ECANCELED: nobody is there any more to be answered. */
@@ -36,206 +36,69 @@ static int pass_end(struct dax *d, struct op_ctx *c)
 	return c && c->may_block ? c->may_block(c, OP_BLOCK_PEER_DONE) : 0;
 }
 
-static const _Atomic bool *cancelled_of(const struct op_ctx *c)
-{
-	return c ? &c->cancelled : NULL;
-}
+/* What is done with one range of a file. */
+typedef int range_op(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c);
 
-static uint64_t window_off(const struct dax *d, const struct dax_range *r)
-{
-	return (uint64_t)(r - d->ranges) * DAX_RANGE;
-}
-
-/* How much of a file of @size bytes lies in the range that begins at @file_off. */
-static uint32_t extent(uint64_t size, uint64_t file_off)
-{
-	return size <= file_off ? 0 : (uint32_t)MIN(size - file_off, DAX_RANGE);
-}
-
-/* Takes one mapping away. What the front-end does not know is gone too. */
-static int vmm_unmap(struct dax *d, uint64_t file_off, uint64_t at, uint32_t len, struct op_ctx *c)
-{
-	int r = d->cfg.vmm.unmap(d->cfg.vmm.arg, file_off, at, len, cancelled_of(c));
-
-	return r == -EREMOTEIO || r == -ENODEV ? 0 : r;
-}
-
-/* From @from on the range shows a copy, of which @avail bytes of the range are the file's. */
-static int add_copy(struct dax *d, struct dax_range *r, struct dax_file *f, uint32_t from, uint32_t avail,
+static int do_sync(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
 	struct op_ctx *c)
 {
-	uint64_t at = window_off(d, r) + from;
-	int e = avail > from ? copy_refresh(&d->copy, at, avail - from, f->fd, r->file_off + from) : 0;
-
-	if (!e)
-		e = d->cfg.vmm.map(d->cfg.vmm.arg, d->copy.fd, at, at, DAX_RANGE - from, cancelled_of(c));
-	if (e) {
-		copy_drop(&d->copy, at, DAX_RANGE - from);
-		return e;
-	}
-	file_copied(d, f);
-	r->copy = from;
-	r->known = avail;
-	return 0;
+	(void)c;
+	return range_sync(d, r, f, change);
 }
 
-/* lock held. Whether a range may take two of the front-end's mappings: each of the others may take one. */
-static bool has_room_for_two(const struct dax *d)
+/* A range that neither the cut nor the file's old end concerns stays. */
+static int do_empty(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
 {
-	uint32_t n = d->nranges + 1;
-
-	for (uint32_t i = 0; i < d->nranges && d->cfg.max_mappings; i++)
-		n += d->ranges[i].direct && d->ranges[i].copy < DAX_RANGE;
-	return !d->cfg.max_mappings || n <= d->cfg.max_mappings;
-}
-
-/* Fills a range that is empty in the window; its node and offset are set. On error it stays so. */
-static int fill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c)
-{
-	struct stat st;
-	uint32_t avail, direct;
-	int e = fstat(f->fd, &st) ? -errno : 0;
-
-	r->direct = 0;
-	r->copy = DAX_RANGE;
-	if (e)
-		return e;
-	avail = extent((uint64_t)st.st_size, r->file_off);
-	direct = f->claimed ? avail & ~(DAX_PAGE - 1) : 0;
-	if (direct < avail && !has_room_for_two(d))
-		direct = 0;
-	if (direct)
-		e = d->cfg.vmm.map(
-			d->cfg.vmm.arg, f->fd, r->file_off, window_off(d, r), direct, cancelled_of(c));
-	if (!e)
-		r->direct = direct;
-	else if (e != -EREMOTEIO) /* the front-end may refuse a file, not its own kind of memory */
-		return e;
-	if (r->direct == DAX_RANGE || (r->direct && r->direct == avail))
+	if (r->direct == DAX_RANGE && r->file_off + DAX_RANGE <= change->off)
 		return 0;
-	return add_copy(d, r, f, r->direct, avail, c);
+	return range_empty(d, r, f, c);
 }
 
-/* The guest sees nothing there any more. What it stored in copies is the file's. On error it stays. */
-static int empty(struct dax *d, struct dax_range *r, const struct dax_file *f, struct op_ctx *c)
+/* What was cut behind our back is filled anew. */
+static int refill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c)
 {
-	uint64_t at = window_off(d, r);
-	int e = 0;
+	int e = range_empty(d, r, f, c);
 
-	if (r->copy < DAX_RANGE) {
-		e = vmm_unmap(d, at + r->copy, at + r->copy, DAX_RANGE - r->copy, c);
-		if (e)
-			return e;
-		if (r->known > r->copy && !f->read_only)
-			e = copy_sync(
-				&d->copy, at + r->copy, r->known - r->copy, f->fd, r->file_off + r->copy);
-		if (e)
-			log_limited("dax: changes of a file's end are lost: %s", strerrordesc_np(-e));
-		copy_drop(&d->copy, at + r->copy, DAX_RANGE - r->copy);
-		r->copy = DAX_RANGE;
-	}
-	e = r->direct ? vmm_unmap(d, r->file_off, at, r->direct, c) : 0;
-	if (!e)
-		r->direct = 0;
-	return e;
+	return e ? e : range_fill(d, r, f, c);
 }
 
-static struct dax_file *file_of(struct dax *d, const struct dax_range *r)
+static int do_fill(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
 {
-	return file_find(d, (struct nodeid){r->node});
+	(void)change;
+	if (range_is_cut(r, f))
+		return refill(d, r, f, c);
+	return range_is_empty(r) ? range_fill(d, r, f, c) : 0;
+}
+
+static int do_follow(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
+{
+	return range_is_cut(r, f) ? refill(d, r, f, c) : range_follow(d, r, f, change, c);
+}
+
+/* lock held. The range has nothing in it any more. */
+static void forget_range(struct dax *d, struct dax_range *r)
+{
+	struct dax_file *f = file_of(d, r);
+
+	range_forget(d, r, f);
+	if (!f)
+		return;
+	f->ranges--;
+	file_drop(d, f);
 }
 
 static int release(struct dax *d, struct dax_range *r, struct op_ctx *c)
 {
 	struct dax_file *f = file_of(d, r);
-	int e = f ? empty(d, r, f, c) : 0;
+	int e = f ? range_empty(d, r, f, c) : 0;
 
-	if (e)
-		return e;
-	*r = (struct dax_range){0};
-	if (!f)
-		return 0;
-	f->ranges--;
-	file_drop(d, f);
-	return 0;
-}
-
-/* lock held. What the guest changed in copies of [off, off + len) goes to the file. */
-static int sync_range(
-	struct dax *d, const struct dax_range *r, const struct dax_file *f, uint64_t off, uint64_t len)
-{
-	uint64_t from = MAX(off, r->file_off + r->copy);
-	uint64_t to = MIN(len > UINT64_MAX - off ? UINT64_MAX : off + len, r->file_off + r->known);
-
-	if (r->copy == DAX_RANGE || from >= to || f->read_only)
-		return 0;
-	return copy_sync(&d->copy, window_off(d, r) + (from - r->file_off), to - from, f->fd, from);
-}
-
-/* lock held. The file got other contents in [off, off + len), or grew: copies follow. */
-static int follow(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
-	struct op_ctx *c)
-{
-	uint32_t avail = extent(f->size, r->file_off);
-	uint64_t from = MAX(change->off, r->file_off + r->copy);
-	uint64_t to = MIN(change->len > UINT64_MAX - change->off ? UINT64_MAX : change->off + change->len,
-		r->file_off + avail);
-	int e = 0;
-
-	if (r->copy == DAX_RANGE)
-		return avail > r->direct ? add_copy(d, r, f, r->direct, avail, c) : 0;
-	if (avail > r->known)
-		e = copy_refresh(&d->copy, window_off(d, r) + r->known, avail - r->known, f->fd,
-			r->file_off + r->known);
-	if (!e && from < to)
-		e = copy_refresh(&d->copy, window_off(d, r) + (from - r->file_off), to - from, f->fd, from);
-	r->known = avail;
+	if (!e)
+		forget_range(d, r);
 	return e;
-}
-
-/* lock held. Empties the range and fills it anew. */
-static int refill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c)
-{
-	int e = empty(d, r, f, c);
-
-	return e ? e : fill(d, r, f, c);
-}
-
-/* What is done with one range of a file. */
-typedef int range_op(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
-	struct op_ctx *c);
-
-static int range_sync(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
-	struct op_ctx *c)
-{
-	(void)c;
-	return sync_range(d, r, f, change->off, change->len);
-}
-
-/* A range that neither the cut nor the file's old end concerns stays. */
-static int range_empty(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
-	struct op_ctx *c)
-{
-	if (r->direct == DAX_RANGE && r->file_off + DAX_RANGE <= change->off)
-		return 0;
-	return empty(d, r, f, c);
-}
-
-static int range_fill(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
-	struct op_ctx *c)
-{
-	(void)change;
-	if (r->direct > extent(f->size, r->file_off)) /* cut behind our back */
-		return refill(d, r, f, c);
-	return r->direct || r->copy < DAX_RANGE ? 0 : fill(d, r, f, c);
-}
-
-static int range_follow(struct dax *d, struct dax_range *r, struct dax_file *f,
-	const struct op_change *change, struct op_ctx *c)
-{
-	if (r->direct > extent(f->size, r->file_off))
-		return refill(d, r, f, c);
-	return follow(d, r, f, change, c);
 }
 
 /* lock held. All ranges of the file; the first error, but each gets its turn. */
@@ -288,11 +151,11 @@ static int change_begin(void *arg, struct op_ctx *c, const struct op_change *cha
 		return e;
 	file = file_find(d, change->node);
 	if (file)
-		e = each_range(d, file, change, c, change->cuts ? range_empty : range_sync);
+		e = each_range(d, file, change, c, change->cuts ? do_empty : do_sync);
 	if (!e && change->cuts)
 		return 1;
 	if (e && file)
-		each_range(d, file, change, c, range_fill);
+		each_range(d, file, change, c, do_fill);
 	return pass_end(d, c) ? -ECANCELED : guest_error(e);
 }
 
@@ -311,7 +174,7 @@ static int change_end(void *arg, struct op_ctx *c, const struct op_change *chang
 	file = file_find(d, change->node);
 	if (file) {
 		file_look(d, file);
-		e = each_range(d, file, change, c, change->cuts ? range_fill : range_follow);
+		e = each_range(d, file, change, c, change->cuts ? do_fill : do_follow);
 	}
 	if (e)
 		log_limited("dax: the window does not follow a file that changed: %s", strerrordesc_np(-e));
@@ -329,7 +192,7 @@ static int sync_file(void *arg, struct op_ctx *c, struct nodeid node)
 		return e > 0 ? 0 : e;
 	file = file_find(d, node);
 	if (file)
-		e = each_range(d, file, &all, c, range_sync);
+		e = each_range(d, file, &all, c, do_sync);
 	return pass_end(d, c) ? -ECANCELED : e;
 }
 
@@ -368,14 +231,14 @@ static int map_range(struct dax *d, struct dax_range *r, struct dax_file *f, uin
 		e = release(d, r, c);
 	if (e)
 		return e;
-	*r = (struct dax_range){.node = f->node, .file_off = file_off, .writes = m->write};
-	e = fill(d, r, f, c);
-	if (e)
-		empty(d, r, f, c);
-	if (e)
-		*r = (struct dax_range){0};
-	else
-		f->ranges++;
+	*r = (struct dax_range){.file_off = file_off, .copy = DAX_RANGE, .writes = m->write};
+	__atomic_store_n(&r->node, f->node, __ATOMIC_RELEASE);
+	f->ranges++;
+	e = range_fill(d, r, f, c);
+	if (!e)
+		return 0;
+	range_empty(d, r, f, c);
+	forget_range(d, r);
 	return e;
 }
 
@@ -431,22 +294,6 @@ static int unmap(void *arg, struct op_ctx *c, uint64_t off, uint64_t len)
 	return pass_end(d, c) ? -ECANCELED : guest_error(first);
 }
 
-/* lock held. What is left after the front-end was asked, or could not be. */
-static void forget_range(struct dax *d, struct dax_range *r)
-{
-	struct dax_file *f = file_of(d, r);
-
-	if (f)
-		sync_range(d, r, f, 0, UINT64_MAX);
-	if (r->copy < DAX_RANGE)
-		copy_drop(&d->copy, window_off(d, r) + r->copy, DAX_RANGE - r->copy);
-	*r = (struct dax_range){0};
-	if (!f)
-		return;
-	f->ranges--;
-	file_drop(d, f);
-}
-
 /* A front-end that does not answer once is not asked for the rest. */
 static void reset(void *arg)
 {
@@ -454,6 +301,7 @@ static void reset(void *arg)
 	bool asks = true;
 
 	autolock(&d->lock);
+	adopt_settle(d);
 	for (uint32_t i = 0; i < d->nranges; i++) {
 		struct dax_range *r = &d->ranges[i];
 
@@ -467,6 +315,8 @@ static void reset(void *arg)
 void dax_forget(struct dax *d)
 {
 	autolock(&d->lock);
+	d->asked->len = 0;
+	d->unsettled = false;
 	for (uint32_t i = 0; i < d->nranges; i++)
 		if (d->ranges[i].node)
 			forget_range(d, &d->ranges[i]);
@@ -481,7 +331,7 @@ static bool marks(void *arg, const struct statx *st)
 	if (d->cfg.policy == DAX_NEVER || (st->stx_mode & S_IFMT) != S_IFREG ||
 		st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
 		return false;
-	if (!d->cfg.any_owner && (st->stx_uid != d->uid || !(st->stx_mode & S_IWUSR)))
+	if (!d->cfg.any_owner && (st->stx_uid != d->cfg.uid || !(st->stx_mode & S_IWUSR)))
 		return false;
 	if (d->cfg.policy == DAX_INODE && (st->stx_size < MIN_MARKED || st->stx_size % DAX_PAGE))
 		return false;
@@ -500,9 +350,14 @@ uint64_t dax_window_size(uint64_t window, uint32_t max_mappings)
 	return size;
 }
 
-struct segment_plan dax_plan(const struct dax_config *cfg)
+void dax_plan(const struct dax_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS])
 {
-	return (struct segment_plan){sizeof(struct dax_range), MAX(cfg->window / DAX_RANGE, 1)};
+	uint64_t n = cfg->window / DAX_RANGE;
+
+	plan[SEGMENT_DAX] = (struct segment_plan){sizeof(struct dax_range), n};
+	plan[SEGMENT_DAX_FILES] = (struct segment_plan){sizeof(struct dax_file), n ? n + 1 : 0};
+	plan[SEGMENT_DAX_COPIES] = (struct segment_plan){DAX_RANGE, n};
+	plan[SEGMENT_DAX_ASKED] = (struct segment_plan){sizeof(struct dax_asked), 1};
 }
 
 const struct op_window *dax_window(struct dax *d)
@@ -527,17 +382,19 @@ int dax_new(const struct dax_config *cfg, const struct segment *seg, struct dax 
 		.sync = sync_file,
 		.seen = seen,
 		.reset = reset};
-	d->uid = geteuid();
 	d->nranges = (uint32_t)(cfg->window / DAX_RANGE);
 	d->ranges = segment_at(seg, SEGMENT_DAX);
+	d->files = segment_at(seg, SEGMENT_DAX_FILES);
+	d->asked = segment_at(seg, SEGMENT_DAX_ASKED);
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->index, NULL);
-	d->files = calloc((size_t)d->nranges + 1, sizeof(*d->files));
-	r = d->files ? copy_setup(&d->copy, cfg->window, err) : err_set(err, ENOMEM, "no memory");
+	r = copy_setup(&d->copy, cfg->copies, segment_at(seg, SEGMENT_DAX_COPIES), cfg->window, err);
 	if (r) {
 		dax_free(d);
 		return r;
 	}
+	if (seg->adopt)
+		adopt_records(d);
 	*out = d;
 	return 0;
 }
@@ -546,13 +403,13 @@ void dax_free(struct dax *d)
 {
 	if (!d)
 		return;
-	if (d->files && d->copy.now)
+	adopt_end(d);
+	if (d->copy.now)
 		dax_forget(d);
 	copy_free(&d->copy);
 	cleanup_fd(&d->cfg.claims);
 	pthread_mutex_destroy(&d->lock);
 	pthread_mutex_destroy(&d->index);
-	free(d->files);
 	free(d);
 }
 
@@ -565,5 +422,5 @@ void dax_count(struct dax *d, struct dax_counts *out)
 		out->copies += d->ranges[i].node && d->ranges[i].copy < DAX_RANGE;
 	}
 	for (uint32_t i = 0; i < d->nfiles; i++)
-		out->files += d->files[i].fd >= 0;
+		out->files += d->files[i].node != 0;
 }

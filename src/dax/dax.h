@@ -10,6 +10,7 @@
 #define DAX_DAX_H
 
 #include "base/err.h"
+#include "base/fdmap.h"
 #include "base/segment.h"
 #include "fuse/ops.h"
 
@@ -39,11 +40,13 @@ struct dax_config {
 	enum dax_policy policy;
 	uint32_t max_mappings; /* of the front-end; 0: as many as the window has ranges */
 	bool any_owner;	       /* the daemon may write every file, whoever owns it */
+	uid_t uid;	       /* the daemon's */
 	/*
 	 * A file in which a byte is locked for each file that some daemon has mapped; the window's from
 	 * dax_new() on. -1: nobody else is asked, and others may map what we map (--dax-trust-peers).
 	 */
 	int claims;
+	int copies; /* of dax_copies(); the window's from dax_new() on */
 	struct dax_vmm vmm;
 };
 
@@ -52,12 +55,23 @@ struct dax;
 /* Size of the window that @window and @max_mappings make: a power of two, or 0. */
 uint64_t dax_window_size(uint64_t window, uint32_t max_mappings);
 
-/* What the window wants of SEGMENT_DAX. */
-struct segment_plan dax_plan(const struct dax_config *cfg);
+/* Memory for a window of so many bytes: a descriptor, the caller's, or -errno with @err. */
+int dax_copies(uint64_t window, struct err *err);
+
+/* What the window wants of the segment. Fills plan[SEGMENT_DAX ... SEGMENT_DAX_ASKED]. */
+void dax_plan(const struct dax_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS]);
 
 /* Before other threads exist. 0 or -errno with @err. @seg must outlive it. */
 int dax_new(const struct dax_config *cfg, const struct segment *seg, struct dax **out, struct err *err);
 void dax_free(struct dax *d); /* NULL is allowed. As dax_forget() first */
+
+/*
+ * For a process that takes over (seg->adopt): dax_keep_fds() names the descriptors that the window holds, 0
+ * or -errno. dax_resume() compares the records with the window; by a thread of its own, as the front-end is
+ * asked, which has to be connected again.
+ */
+int dax_keep_fds(const struct dax *d, struct fdmap *map);
+void dax_resume(struct dax *d);
 
 /* What the file system calls; valid until dax_free(). */
 const struct op_window *dax_window(struct dax *d);

@@ -17,9 +17,14 @@
 struct dax_file *file_find(struct dax *d, struct nodeid node)
 {
 	for (uint32_t i = 0; i < d->nfiles; i++)
-		if (d->files[i].fd >= 0 && d->files[i].node == node.v)
+		if (node.v && d->files[i].node == node.v)
 			return &d->files[i];
 	return NULL;
+}
+
+struct dax_file *file_of(struct dax *d, const struct dax_range *r)
+{
+	return file_find(d, (struct nodeid){r->node});
 }
 
 bool file_peek(struct dax *d, struct nodeid node, struct dax_file *out)
@@ -37,7 +42,7 @@ bool file_peek(struct dax *d, struct nodeid node, struct dax_file *out)
 static struct dax_file *free_entry(struct dax *d)
 {
 	for (uint32_t i = 0; i < d->nfiles; i++)
-		if (d->files[i].fd < 0)
+		if (!d->files[i].node)
 			return &d->files[i];
 	return d->nfiles <= d->nranges ? &d->files[d->nfiles++] : NULL;
 }
@@ -63,19 +68,18 @@ static bool is_read_only(int fd)
 }
 
 /* An entry that could only be read so far gets @fd to write with; its ranges stay copies. */
-static int open_to_write(struct dax *d, struct dax_file *f, int fd)
+static int open_to_write(struct dax_file *f, int fd)
 {
-	autofd int mine = -1;
+	int old = f->fd, mine;
 
 	if (!f->read_only || is_read_only(fd))
 		return 0;
 	mine = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (mine < 0)
 		return -errno;
-	autolock(&d->index);
-	close(f->fd);
-	f->fd = fd_take(&mine);
+	f->fd = mine;
 	f->read_only = false;
+	close(old);
 	return 0;
 }
 
@@ -92,12 +96,12 @@ static bool claim_file(struct dax *d, const struct dax_file *f)
 
 int file_take(struct dax *d, struct nodeid node, int fd, struct dax_file **out)
 {
-	struct dax_file f = {.node = node.v, .read_only = is_read_only(fd)};
+	struct dax_file f = {.read_only = is_read_only(fd)};
 	struct stat st;
 
 	*out = file_find(d, node);
 	if (*out)
-		return open_to_write(d, *out, fd);
+		return open_to_write(*out, fd);
 	if (fstat(fd, &st))
 		return -errno;
 	autofd int mine = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -112,6 +116,7 @@ int file_take(struct dax *d, struct nodeid node, int fd, struct dax_file **out)
 	f.claimed = claim_file(d, &f);
 	f.fd = fd_take(&mine);
 	**out = f;
+	__atomic_store_n(&(*out)->node, node.v, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -122,8 +127,8 @@ void file_drop(struct dax *d, struct dax_file *f)
 	if (f->claimed)
 		claim_give(d->cfg.claims, f->claim);
 	autolock(&d->index);
+	__atomic_store_n(&f->node, 0, __ATOMIC_RELEASE);
 	close(f->fd);
-	*f = (struct dax_file){.fd = -1};
 }
 
 void file_copied(struct dax *d, struct dax_file *f)

@@ -15,7 +15,7 @@ SYSCALL_IF(mmap, 2, PROT_EXEC, 0,
 SYSCALL(mremap, "libc: realloc")
 SYSCALL(munmap, "libc: free, stacks; virtio/mem: guest memory")
 SYSCALL_IF(mprotect, 2, PROT_EXEC, 0, "likewise; libc: stacks, arenas")
-SYSCALL(madvise, "libc: stacks of threads that end, malloc_trim")
+SYSCALL(madvise, "libc: stacks of threads that end, malloc_trim; dax/copy")
 SYSCALL(futex, "libc: mutexes, conditions, joins")
 SYSCALL(rseq, "libc: threads")
 SYSCALL(set_robust_list, "libc: threads")

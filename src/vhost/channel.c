@@ -19,6 +19,8 @@
 #define MEMORY_LEAST_NS (NSEC / 500) /* and the later ones, at least */
 #define MEMORY_TRIES	3	     /* this often in vain, and none is expected any more */
 
+enum { ASKED_NOTHING, ASKED_PERHAPS, ASKED }; /* struct channel_asked: perhaps it was not even sent */
+
 struct request {
 	struct wire_header head;
 	struct wire_shmem map;
@@ -34,11 +36,12 @@ static int64_t now_ns(void)
 	return t.tv_sec * NSEC + t.tv_nsec;
 }
 
-void channel_init(struct channel *ch)
+void channel_init(struct channel *ch, struct channel_asked *asked)
 {
 	pthread_condattr_t attr;
 
 	*ch = (struct channel){.fd = -1};
+	ch->asked = asked ? asked : &ch->own;
 	pthread_mutex_init(&ch->lock, NULL);
 	pthread_mutex_init(&ch->seen_lock, NULL);
 	pthread_condattr_init(&attr);
@@ -71,12 +74,17 @@ int channel_take(struct channel *ch, int fd)
 			atomic_load(&ch->fd), SHUT_RDWR); /* wakes who waits for an answer; a pipe has none */
 	autolock(&ch->lock);
 	old = atomic_exchange(&ch->fd, fd);
-	ch->owed = false;
+	ch->asked->state = ASKED_NOTHING;
 	ch->slow = false;
 	autolock(&ch->seen_lock);
 	ch->missed = 0;
 	ch->longest_ns = 0;
 	return old;
+}
+
+void channel_adopt(struct channel *ch, int fd)
+{
+	atomic_store(&ch->fd, fd);
 }
 
 void channel_memory_told(struct channel *ch)
@@ -175,24 +183,27 @@ static int broken(struct channel *ch)
 	return -ENODEV;
 }
 
-/* ch->lock held. One request and its answer. */
+/* ch->lock held. One request and its answer. What was asked is noted until the answer is here. */
 static int ask(
 	struct channel *ch, const struct request *rq, int fd, int64_t deadline, const _Atomic bool *cancelled)
 {
 	int sock = atomic_load(&ch->fd);
-	int r = sock < 0 ? -ENODEV : send_request(sock, rq, fd, deadline);
+	int r;
 
-	if (r)
-		return r;
-	r = receive_answer(sock, rq->head.request, deadline, cancelled);
+	if (sock < 0)
+		return -ENODEV;
+	ch->asked->request = rq->head.request;
+	ch->asked->map = rq->map;
+	atomic_store(&ch->asked->state, ASKED_PERHAPS);
+	r = send_request(sock, rq, fd, deadline);
+	atomic_store(&ch->asked->state, r ? ASKED_NOTHING : ASKED);
+	if (!r)
+		r = receive_answer(sock, rq->head.request, deadline, cancelled);
 	if (r == -ENODEV)
 		return broken(ch);
-	if (r == -ETIMEDOUT || r == -EINTR) {
-		ch->owed = true;
-		ch->late = rq->head.request;
-		ch->late_map = rq->map;
-		ch->slow |= r == -ETIMEDOUT;
-	}
+	ch->slow |= r == -ETIMEDOUT;
+	if (r != -ETIMEDOUT && r != -EINTR)
+		atomic_store(&ch->asked->state, ASKED_NOTHING);
 	return r;
 }
 
@@ -206,20 +217,23 @@ static struct request make_request(enum wire_backend_request request, const stru
 /* ch->lock held. Takes the answer that an earlier request did not wait for, and undoes what it did. */
 static int settle_late(struct channel *ch, int64_t deadline)
 {
-	struct request undo = make_request(WIRE_BACKEND_SHMEM_UNMAP, &ch->late_map);
+	struct request undo = make_request(WIRE_BACKEND_SHMEM_UNMAP, &ch->asked->map);
+	uint32_t state = atomic_load(&ch->asked->state);
 	bool mapped;
 	int r;
 
-	if (!ch->owed)
+	if (state == ASKED_NOTHING)
 		return 0;
-	r = receive_answer(atomic_load(&ch->fd), ch->late, deadline, NULL);
+	if (state == ASKED_PERHAPS)
+		deadline = MIN(deadline, now_ns() + ANSWER_SLOW_NS);
+	r = receive_answer(atomic_load(&ch->fd), ch->asked->request, deadline, NULL);
 	if (r == -ENODEV)
 		return broken(ch);
-	if (r == -ETIMEDOUT)
+	if (r == -ETIMEDOUT && state == ASKED)
 		return r;
-	ch->owed = false;
+	atomic_store(&ch->asked->state, ASKED_NOTHING);
 	ch->slow = false;
-	mapped = !r && ch->late == WIRE_BACKEND_SHMEM_MAP;
+	mapped = !r && ch->asked->request == WIRE_BACKEND_SHMEM_MAP;
 	if (!mapped)
 		return 0;
 	r = ask(ch, &undo, -1, deadline, NULL);

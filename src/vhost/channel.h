@@ -12,13 +12,19 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+/* A request that an answer may be due to. Can be in memory that outlives the process. */
+struct channel_asked {
+	_Atomic uint32_t state;
+	uint32_t request;
+	struct wire_shmem map;
+};
+
 struct channel {
 	_Atomic int fd; /* -1: none. Changed by the control thread with @lock held */
 
-	pthread_mutex_t lock; /* held for a whole request */
-	bool owed;	      /* an answer is still due, to @late: its request gave up waiting */
-	uint32_t late;
-	struct wire_shmem late_map;
+	pthread_mutex_t lock;	     /* held for a whole request */
+	struct channel_asked *asked; /* what was not waited for to the end */
+	struct channel_asked own;
 	bool slow; /* a request timed out: the next ones wait less */
 
 	pthread_mutex_t seen_lock; /* guards what follows */
@@ -28,13 +34,16 @@ struct channel {
 	int64_t longest_ns; /* from an answer to the memory message that followed; 0: none ever did */
 };
 
-void channel_init(struct channel *ch);
+/* @asked: where to note what is asked; NULL: nowhere else. */
+void channel_init(struct channel *ch, struct channel_asked *asked);
 void channel_destroy(struct channel *ch);
 
 /* Control thread: another descriptor, -1 for none; the channel's from here on. Who waits for an answer on the
  * old one has -ENODEV at once. */
 void channel_set(struct channel *ch, int fd);
-/* The same, but the old one, or -1, is the caller's. */
+/* Likewise, at the start: an earlier process had it, whose last request is in @asked. */
+void channel_adopt(struct channel *ch, int fd);
+/* As channel_set(), but the old one, or -1, is the caller's. */
 int channel_take(struct channel *ch, int fd);
 
 /* Control thread: the front-end has told of guest memory, which it does when a mapping has become visible. */

@@ -53,7 +53,7 @@ struct vhost_device *vhost_device_new(const struct vhost_config *cfg, const stru
 	d->offered = FEATURES | (cfg->packed ? WIRE_F_RING_PACKED : 0);
 	d->offered_protocol = protocol_of(cfg, ops);
 	d->fd = -1;
-	channel_init(&d->channel);
+	channel_init(&d->channel, &d->saved->asked);
 	d->reply.fd = -1;
 	d->inflight.fd = -1;
 	rings_init(d);

@@ -133,7 +133,7 @@ int save_adopt(struct vhost_device *d, struct err *err)
 	d->features = s->features & d->offered;
 	d->protocol = s->protocol & d->offered_protocol;
 	d->status = s->status;
-	channel_set(&d->channel, s->backend_req);
+	channel_adopt(&d->channel, s->backend_req);
 	d->reply = s->reply;
 	r = adopt_memory(d, s, err);
 	if (!r && s->reply.len > sizeof(s->reply.byte))

@@ -33,6 +33,7 @@ struct vhost_saved {
 	struct saved_state state[2];
 	struct message_in in;
 	struct message_out out;
+	struct channel_asked asked; /* of the channel, and with its lock held */
 };
 
 /* The device as it is counts from now on. */

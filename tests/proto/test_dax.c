@@ -2,6 +2,8 @@
 /* Files that the guest sees in a window of its own: what it finds there, and what becomes of it. */
 #include "test.h"
 
+#include "worker.h"
+
 #include <linux/falloc.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -596,6 +598,146 @@ static void front_end_goes(void **state)
 	SEES(vm, 0, data, RANGE);
 }
 
+/* The front-end takes back all mappings when its device is reset, and says no more than that. */
+static void device_is_reset(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_entry_out e;
+
+	boot(vm, args_all);
+	for (unsigned int round = 0; round < 3; round++) {
+		uint64_t node = file(vm, "f", RANGE + 5000);
+
+		OK(map(vm, node, RANGE, 0, WRITE));
+		OK(map(vm, node, 0, 1, WRITE));
+		memcpy(window_memory(&vm->window) + 4900, "kept", 4);
+		OK(fe_tell(&vm->fe, VU_RESET_DEVICE, NULL, 0, -1));
+		window_clear(&vm->window);
+		memcpy(data + RANGE + 4900, "kept", 4);
+		OK(fe_set_features(&vm->fe, vm->fe.features));
+		for (unsigned int i = 0; i < vm->queues; i++) {
+			drv_reset(&vm->queue[i], vm->queue[i].cfg.base);
+			OK(vm_start_queue(vm, i, vm->queue[i].cfg.base));
+		}
+		host_expect_file(vm->daemon.share, "f", data, RANGE + 5000);
+		OK(vm_mount(vm));
+		OK(map(vm, look_up(vm, "f", &e), 0, 0, READ));
+		SEES(vm, 0, data, RANGE);
+		OK(unmap(vm, 0));
+	}
+	assert_int_equal(window_pieces(&vm->window), 0);
+	assert_int_equal(window_refused(&vm->window), 0);
+}
+
+static struct worker find_worker(struct vm *vm)
+{
+	struct worker w;
+
+	if (!worker_find(&w, &vm->daemon))
+		skip();
+	return w;
+}
+
+/* The process that serves dies between requests: what is mapped stays so, and follows its file. */
+static void worker_dies(void **state)
+{
+	struct vm *vm = *state;
+	size_t size = RANGE + 5000;
+	unsigned int maps;
+	struct worker w;
+	struct fc_file f;
+
+	boot(vm, args_all);
+	w = find_worker(vm);
+	f = open_rw(vm, file(vm, "f", size));
+	OK(map(vm, f.node, 0, 0, WRITE));
+	OK(map(vm, f.node, RANGE, 1, WRITE));
+	maps = window_maps(&vm->window);
+	for (unsigned int i = 0; i < 5; i++) {
+		memcpy(window_memory(&vm->window) + AT(1) + 4800, "ends!" + i, 1);
+		memcpy(data + RANGE + 4800, "ends!" + i, 1);
+		OK(worker_kill(&w, i % 2 ? SIGSEGV : SIGKILL));
+		SEES(vm, 0, data, size);
+		LEN(fc_write(&vm->client[1], f, data + size, 3000, size), 3000);
+		size += 3000;
+		SEES(vm, 0, data, size);
+		OK(fc_fsync(&vm->client[1], f, false));
+		host_expect_file(vm->daemon.share, "f", data, size);
+	}
+	assert_int_equal(window_maps(&vm->window), maps); /* nothing had to be made again */
+	truncate_to(vm, f.node, 5000);
+	SEES(vm, 0, data, 5000);
+	OK(unmap(vm, 0));
+	OK(unmap(vm, 1));
+	assert_int_equal(window_pieces(&vm->window), 0);
+	assert_int_equal(window_refused(&vm->window), 0);
+}
+
+/* It dies while the front-end does what it was asked: the next one finds out, and does it again. */
+static void worker_dies_asking(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_setupmapping_in in;
+	struct worker w;
+	struct fc_op op;
+	uint64_t node;
+
+	boot(vm, args_all);
+	w = find_worker(vm);
+	node = file(vm, "f", 5000);
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int maps = window_maps(&vm->window);
+
+		window_set_mood(&vm->window, WINDOW_SILENT);
+		start_map(&vm->client[1], node, &in, &op);
+		assert_true(window_await_maps(&vm->window, maps + 1));
+		OK(worker_kill(&w, SIGKILL));
+		window_set_mood(&vm->window, WINDOW_WILLING);
+		LEN(fc_wait(&vm->client[1], &op), 0);
+		SEES(vm, 0, data, 5000);
+		memcpy(window_memory(&vm->window) + 10 * i, "guest", 5);
+		memcpy(data + 10 * i, "guest", 5);
+		OK(unmap(vm, 0));
+		assert_int_equal(window_pieces(&vm->window), 0);
+		host_expect_file(vm->daemon.share, "f", data, 5000);
+	}
+}
+
+/* Likewise amid a cut, whose ranges are out of the window at that moment. */
+static void worker_dies_cutting(void **state)
+{
+	struct fuse_setattr_in in = {.valid = FATTR_SIZE};
+	struct vm *vm = *state;
+	struct fuse_attr_out out;
+	struct worker w;
+	uint64_t node;
+
+	boot(vm, args);
+	w = find_worker(vm);
+	node = file(vm, "f", 2 * RANGE);
+	OK(map(vm, node, 0, 0, WRITE));
+	OK(map(vm, node, RANGE, 1, WRITE));
+	for (unsigned int i = 0; i < 4; i++) {
+		struct fc_op op = {.opcode = FUSE_SETATTR,
+			.node = node,
+			.arg = {{&in, sizeof(in)}},
+			.nargs = 1,
+			.reply = &out,
+			.reply_len = sizeof(out)};
+		unsigned int unmaps = window_unmaps(&vm->window);
+
+		in.size = 2 * RANGE - 100000 * (i + 1);
+		window_set_mood(&vm->window, WINDOW_SILENT);
+		OK(fc_start(&vm->client[1], &op));
+		assert_true(window_await_unmaps(&vm->window, unmaps + 1));
+		OK(worker_kill(&w, SIGKILL));
+		window_set_mood(&vm->window, WINDOW_WILLING);
+		LEN(fc_wait(&vm->client[1], &op), sizeof(out));
+		assert_int_equal(host_stat(vm->daemon.share, "f").st_size, in.size);
+		SEES(vm, 0, data, in.size);
+	}
+}
+
 /* Two virtual machines, one share. */
 static void boot_second(struct vm *vm, struct vm *other, const char *const *with)
 {
@@ -677,6 +819,10 @@ int main(void)
 		TEST_OWN(answer_comes_late),
 		TEST_OWN(answer_never_comes),
 		TEST_OWN(front_end_goes),
+		TEST_OWN(device_is_reset),
+		TEST_OWN(worker_dies),
+		TEST_OWN(worker_dies_asking),
+		TEST_OWN(worker_dies_cutting),
 		TEST_OWN(peers_share),
 		TEST_OWN(strangers_do_not),
 	};

@@ -45,6 +45,15 @@ static bool map(struct window *w, const struct vu_mmap *m, int fd)
 	return true;
 }
 
+static bool remove_piece(struct window *w, struct window_piece *p)
+{
+	if (mmap(w->base + p->shm_off, p->len, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		return false;
+	*p = w->piece[--w->pieces];
+	return true;
+}
+
 static bool unmap(struct window *w, const struct vu_mmap *m)
 {
 	for (unsigned int i = 0; i < w->pieces; i++) {
@@ -52,11 +61,7 @@ static bool unmap(struct window *w, const struct vu_mmap *m)
 
 		if (p->shm_off != m->shm_offset || p->len != m->len)
 			continue;
-		if (mmap(w->base + p->shm_off, p->len, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
-			return false;
-		*p = w->piece[--w->pieces];
-		return true;
+		return remove_piece(w, p);
 	}
 	return false;
 }
@@ -154,6 +159,14 @@ void window_stop(struct window *w)
 	w->base = NULL;
 }
 
+void window_clear(struct window *w)
+{
+	pthread_mutex_lock(&w->lock);
+	while (w->pieces && remove_piece(w, w->piece))
+		;
+	pthread_mutex_unlock(&w->lock);
+}
+
 void window_set_mood(struct window *w, enum window_mood mood)
 {
 	pthread_mutex_lock(&w->lock);
@@ -162,7 +175,8 @@ void window_set_mood(struct window *w, enum window_mood mood)
 	pthread_mutex_unlock(&w->lock);
 }
 
-bool window_await_maps(struct window *w, unsigned int maps)
+/* Until *@count, which the lock guards, is @least. */
+static bool await(struct window *w, const unsigned int *count, unsigned int least)
 {
 	struct timespec until;
 	bool come;
@@ -170,11 +184,21 @@ bool window_await_maps(struct window *w, unsigned int maps)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 5;
 	pthread_mutex_lock(&w->lock);
-	while (w->maps < maps && !pthread_cond_timedwait(&w->changed, &w->lock, &until))
+	while (*count < least && !pthread_cond_timedwait(&w->changed, &w->lock, &until))
 		;
-	come = w->maps >= maps;
+	come = *count >= least;
 	pthread_mutex_unlock(&w->lock);
 	return come;
+}
+
+bool window_await_maps(struct window *w, unsigned int maps)
+{
+	return await(w, &w->maps, maps);
+}
+
+bool window_await_unmaps(struct window *w, unsigned int unmaps)
+{
+	return await(w, &w->unmaps, unmaps);
 }
 
 static unsigned int read_locked(struct window *w, const unsigned int *of)
@@ -195,6 +219,11 @@ unsigned int window_pieces(struct window *w)
 unsigned int window_maps(struct window *w)
 {
 	return read_locked(w, &w->maps);
+}
+
+unsigned int window_unmaps(struct window *w)
+{
+	return read_locked(w, &w->unmaps);
 }
 
 unsigned int window_refused(struct window *w)

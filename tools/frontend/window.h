@@ -41,12 +41,17 @@ struct window {
 int window_start(struct window *w, int sock, uint64_t size);
 void window_stop(struct window *w);
 
+/* All mappings go, as with a reset of the device. */
+void window_clear(struct window *w);
 void window_set_mood(struct window *w, enum window_mood mood);
 /* Waits until @maps requests to map have come in all. False after five seconds. */
 bool window_await_maps(struct window *w, unsigned int maps);
-/* Pieces that are mapped now; requests to map, and what was refused, so far. */
+/* Likewise, to unmap. */
+bool window_await_unmaps(struct window *w, unsigned int unmaps);
+/* Pieces that are mapped now; requests to map and to unmap, and what was refused, so far. */
 unsigned int window_pieces(struct window *w);
 unsigned int window_maps(struct window *w);
+unsigned int window_unmaps(struct window *w);
 unsigned int window_refused(struct window *w);
 /* The memory, as all requests have left it that were answered before. */
 uint8_t *window_memory(struct window *w);
