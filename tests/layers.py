@@ -25,7 +25,7 @@ TOOLS = {
     ".": {"base", "virtio", "vhost"},
     "init": {"base", "frame.h"},
     "frontend": {"base"},
-    "bench": {"base", "frontend"},
+    "bench": {"base", "frontend", "opt_table.h"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 

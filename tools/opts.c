@@ -5,8 +5,9 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/number.h"
+#include "opt_table.h"
 
-#include <getopt.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +35,7 @@ enum opt {
 	OPT_HELP,
 };
 
-static const struct {
-	enum opt id;
-	const char *name;
-	const char *arg;
-	const char *help;
-} table[] = {
+static const struct opt_row rows[] = {
 	{OPT_AT, "at", "MOUNTPOINT",
 		"where the share is in the guest [/mnt]; several shares: MOUNTPOINT/TAG"},
 	{OPT_VM, "vm", "uml|qemu", "the virtual machine: User-Mode Linux [default], or QEMU"},
@@ -61,6 +57,8 @@ static const struct {
 	{OPT_VERBOSE, "verbose", NULL, "tell what is started, and show kernel's and daemon's messages"},
 	{OPT_HELP, "help", NULL, "this text"},
 };
+
+static const struct opt_table table = {rows, ARRAY_LEN(rows), "-hv", "colofs run"};
 
 static const char help_head[] =
 	"Usage: colofs run DIR[:TAG][:ro]... [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
@@ -96,12 +94,7 @@ static const char help_tail[] = "\n"
 void opts_help(void)
 {
 	fputs(help_head, stdout);
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		autofree char *left = str_format(
-			"--%s%s%s", table[i].name, table[i].arg ? "=" : "", table[i].arg ? table[i].arg : "");
-
-		printf("  %-24s %s\n", left, table[i].help);
-	}
+	opt_table_show(&table);
 	fputs(help_tail, stdout);
 }
 
@@ -272,24 +265,14 @@ static void pass_env(struct run_opts *o)
 
 int opts_parse(struct run_opts *o, int argc, char **argv, struct err *e)
 {
-	struct option longs[ARRAY_LEN(table) + 1] = {0};
+	const char *arg;
 	int id, ret;
 
 	*o = (struct run_opts){.at = "/mnt", .mem = MEM_DEFAULT, .boot_timeout_s = 120};
-	for (size_t i = 0; i < ARRAY_LEN(table); i++)
-		longs[i] = (struct option){table[i].name, table[i].arg ? required_argument : no_argument,
-			NULL, (int)table[i].id};
 	pass_env(o);
-	opterr = 0;
 	optind = 1;
-	while ((id = getopt_long(argc, argv, "-:hv", longs, NULL)) != -1) {
-		if (id == ':')
-			return err_set(
-				e, EINVAL, "%s: needs a value; see colofs run --help", argv[optind - 1]);
-		if (id == '?')
-			return err_set(
-				e, EINVAL, "%s: no such option; see colofs run --help", argv[optind - 1]);
-		ret = take(o, id == 'v' ? (int)OPT_VERBOSE : id, optarg, e);
+	while ((id = opt_table_next(&table, argc, argv, &arg, e)) != OPT_TABLE_END) {
+		ret = id < 0 ? id : take(o, id == 'v' ? (int)OPT_VERBOSE : id, arg, e);
 		if (ret < 0 || o->help)
 			return ret;
 	}

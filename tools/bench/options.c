@@ -4,15 +4,15 @@
 
 #include "base/arith.h"
 #include "base/number.h"
+#include "opt_table.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum opt {
+enum opt { /* as in rows[] */
 	OPT_DEPTH = 256,
 	OPT_QUEUES,
 	OPT_RING,
@@ -35,12 +35,7 @@ enum opt {
 	OPT_HELP,
 };
 
-static const struct {
-	enum opt id;
-	const char *name;
-	const char *arg;
-	const char *help;
-} table[] = {
+static const struct opt_row rows[] = {
 	{OPT_DEPTH, "depth", "N", "requests in flight on each queue [16]"},
 	{OPT_QUEUES, "queues", "N", "request queues, a thread drives each [1]"},
 	{OPT_RING, "ring", "split|packed", "form of the rings [split]"},
@@ -64,10 +59,10 @@ static const struct {
 	{OPT_HELP, "help", NULL, "this text"},
 };
 
+static const struct opt_table table = {rows, ARRAY_LEN(rows), "h", "colofs-bench"};
+
 static void show_help(void)
 {
-	char left[48];
-
 	printf("usage: colofs-bench [OPTION ...] SOCKET [LOAD ...]\n"
 	       "       colofs-bench [OPTION ...] local DIR [LOAD ...]\n"
 	       "Drives the vhost-user-fs daemon at SOCKET through its virtqueues, as a Linux guest would, or "
@@ -77,11 +72,7 @@ static void show_help(void)
 	for (unsigned int i = 0; i < LOAD_COUNT; i++)
 		printf("  %-24s %s\n", bench_load_name[i], bench_load_help[i]);
 	printf("\nOptions:\n");
-	for (unsigned int i = 0; i < ARRAY_LEN(table); i++) {
-		snprintf(left, sizeof(left), "--%s%s%s", table[i].name, table[i].arg ? "=" : "",
-			table[i].arg ? table[i].arg : "");
-		printf("  %-24s %s\n", left, table[i].help);
-	}
+	opt_table_show(&table);
 }
 
 static int bad(struct err *err, const char *name, const char *value)
@@ -200,9 +191,9 @@ static int set_value(struct options *o, enum opt id, const char *arg)
 	}
 }
 
-static int set_option(struct options *o, unsigned int index, const char *arg, struct err *err)
+static int set_option(struct options *o, enum opt id, const char *arg, struct err *err)
 {
-	switch (table[index].id) {
+	switch (id) {
 	case OPT_HELP:
 		show_help();
 		return 1;
@@ -219,7 +210,7 @@ static int set_option(struct options *o, unsigned int index, const char *arg, st
 		o->host_dir = arg;
 		return 0;
 	default:
-		return set_value(o, table[index].id, arg) ? bad(err, table[index].name, arg) : 0;
+		return set_value(o, id, arg) ? bad(err, rows[id - OPT_DEPTH].name, arg) : 0;
 	}
 }
 
@@ -256,26 +247,16 @@ static int set_where(struct options *o, char **word, struct err *err)
 
 int options_parse(struct options *o, int argc, char **argv, struct err *err)
 {
-	struct option list[ARRAY_LEN(table) + 1] = {0};
-	int index = 0;
-	int c;
+	const char *arg;
+	int id, r;
 
 	*o = (struct options){.depth = 16, .queues = 1, .ring_size = 1024, .threads = 2, .entries = 1000};
 	o->readdir_size = 4096;
 	o->seconds = 1;
 	o->warmup = 0.2;
 	o->file_size = 64ull * BENCH_BIG;
-	for (unsigned int i = 0; i < ARRAY_LEN(table); i++)
-		list[i] = (struct option){table[i].name, table[i].arg ? required_argument : no_argument, NULL,
-			(int)table[i].id};
-	while ((c = getopt_long(argc, argv, "h", list, &index)) != -1) {
-		int r;
-
-		if (c == 'h')
-			index = ARRAY_LEN(table) - 1;
-		else if (c == '?')
-			return err_set(err, EINVAL, "see --help");
-		r = set_option(o, (unsigned int)index, optarg, err);
+	while ((id = opt_table_next(&table, argc, argv, &arg, err)) != OPT_TABLE_END) {
+		r = id < 0 ? id : set_option(o, id == 'h' ? OPT_HELP : (enum opt)id, arg, err);
 		if (r)
 			return r;
 	}
