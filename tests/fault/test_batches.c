@@ -7,6 +7,8 @@
 #include "test.h"
 #include "tracer.h"
 
+#include <dirent.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define DEPTH	  16
@@ -205,6 +207,52 @@ static void new_names(void **state)
 	end(&b);
 }
 
+/* How often the daemon's threads have gone to sleep, or were made to. */
+static unsigned long switches(const struct vm *vm)
+{
+	char path[64], line[128];
+	unsigned long sum = 0;
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", spawn_server_pid(&vm->daemon));
+	d = opendir(path);
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		autofd int dir = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY);
+		autofd int fd = openat(dir, "status", O_RDONLY);
+		FILE *f = e->d_name[0] == '.' || fd < 0 ? NULL : fdopen(dup(fd), "r");
+
+		while (f && fgets(line, sizeof(line), f))
+			if (strstr(line, "ctxt_switches:"))
+				sum += strtoul(strchr(line, ':') + 1, NULL, 10);
+		if (f)
+			fclose(f);
+	}
+	closedir(d);
+	return sum;
+}
+
+/* With polling as it is by default: soon after the last request no thread of it runs any more. */
+static void idle(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_attr_out a;
+	unsigned long before;
+	int64_t until;
+
+	test_boot(vm, NULL, NULL);
+	for (unsigned int i = 0; i < 1000; i++)
+		OK(fc_getattr(&vm->client[1], FUSE_ROOT_ID, 0, &a));
+	until = test_ms() + 10000;
+	do {
+		before = switches(vm);
+		usleep(200000);
+	} while (switches(vm) != before && test_ms() < until);
+	assert_true(before > 0);
+	assert_int_equal(switches(vm), before);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -213,6 +261,7 @@ int main(void)
 		TEST_OWN(call_of_each),
 		TEST_OWN(call_of_each_at_once),
 		TEST_OWN(new_names),
+		TEST_OWN(idle),
 	};
 	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_PACKED);
 }
