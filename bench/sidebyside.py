@@ -5,6 +5,7 @@ The first daemon is the one that the others, its peers, are compared with.
 """
 import contextlib
 import datetime
+import json
 import os
 import pathlib
 import platform
@@ -12,6 +13,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from xml.sax.saxutils import escape
@@ -65,6 +67,22 @@ def running(name, command, work):
         shutil.rmtree(run, ignore_errors=True)
 
 
+def pinned(args):
+    """Options of colofs-bench that keep driver and daemon on CPUs of their own."""
+    return [*(["--driver-cpus=" + args.driver_cpus] if args.driver_cpus else []),
+            *(["--daemon-cpus=" + args.daemon_cpus] if args.daemon_cpus else [])]
+
+
+def measure(args, words):
+    """One run of colofs-bench with one load: its result, or None with a word to the user if it failed."""
+    run = subprocess.run([args.bench, "--json", f"--seconds={args.seconds}", *args.bench_option, *words],
+                         capture_output=True, text=True, timeout=args.seconds * 10 + 120, check=False)
+    if run.returncode:
+        print(f"{' '.join(words)}: {run.stderr.strip()}", file=sys.stderr)
+        return None
+    return json.loads(run.stdout)["loads"][0]
+
+
 def show(value):
     if value is None:
         return "-"
@@ -110,6 +128,12 @@ def version(command):
         lines = (run.stdout or run.stderr).splitlines()
         return lines[0].strip() if lines else "unknown"
     return "unknown"
+
+
+def told(daemons):
+    """A line for each daemon: what it calls itself, and its command without the folders that only this machine has."""
+    return [f"- {name}: {version(command)}; `{' '.join([pathlib.Path(command[0]).name, *command[1:]])}`"
+            for name, command in daemons.items()]
 
 
 def page_table(rows):
