@@ -280,7 +280,8 @@ static void *run_worker(void *arg)
 	uint64_t now = bench_now();
 
 	bench_pin(&w->f->opt->driver_cpus, w->id);
-	for (; w->ops_left && now < w->end && !bench_stopped() && !w->wrong; w->ops_left--, w->round++) {
+	for (; w->ops_left && (now < w->end || !w->round) && !bench_stopped() && !w->wrong;
+		w->ops_left--, w->round++) {
 		enum load_id id = do_load[w->load] ? w->load : bench_pick(w->load, bench_random(&w->random));
 		uint64_t began = now;
 
