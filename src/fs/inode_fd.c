@@ -17,6 +17,8 @@
 
 /* Room in the circle for descriptors that are all in use at a time, one a thread. */
 #define CLOCK_SLACK 1024
+/* Looked at for one of a forgotten inode while there are descriptors to spare. */
+#define FORGOTTEN_STEPS 64
 
 int inode_fd_ceiling(void)
 {
@@ -157,16 +159,34 @@ static int64_t sweep(struct inode_table *t, struct inode_clock *c, int *gone)
 	return -1;
 }
 
+/* The same without giving anything up: a slot near by whose inode the guest forgot, or -1. */
+static int64_t sweep_forgotten(struct inode_table *t, struct inode_clock *c)
+{
+	for (uint32_t n = 0; n < FORGOTTEN_STEPS; n++) {
+		struct inode *i;
+
+		c->hand = (c->hand + 1) % c->n;
+		i = idtab_get(&t->ids, c->slot[c->hand]);
+		if (!i)
+			return c->hand;
+		inode_put(t, i);
+	}
+	return -1;
+}
+
 /* A slot for one more; above the budget, one that was given up. False: none. */
 static bool slot_for(struct inode_table *t, struct inode_clock *c, uint64_t id, int gone[2])
 {
-	int64_t at;
+	int64_t at = -1;
 
 	if (c->n < c->max) {
 		c->slot[c->n++] = id;
 		return true;
 	}
-	at = sweep(t, c, &gone[0]);
+	if (atomic_load(&t->fds) <= c->max)
+		at = sweep_forgotten(t, c);
+	if (at < 0)
+		at = sweep(t, c, &gone[0]);
 	if (at < 0 && c->n == c->cap)
 		return false;
 	c->slot[at < 0 ? c->n++ : at] = id;

@@ -206,6 +206,27 @@ static void test_stale(void **state)
 	fixture_free(&x);
 }
 
+/* Inodes that come and go cost those that stay no descriptor. */
+static void test_churn(void **state)
+{
+	struct fs_config cfg = fixture_config();
+	struct fixture x;
+
+	(void)state;
+	cfg.max_fds = 8;
+	fixture_new(&x, cfg);
+	host_write(&x, "stays", "stays");
+	host_write(&x, "also", "also");
+	host_write(&x, "goes", "goes");
+	must_lookup(&x, "stays");
+	must_lookup(&x, "also");
+	for (int i = 0; i < 100; i++)
+		inode_forget(x.fs.inodes, must_lookup(&x, "goes").node, 1);
+	assert_int_equal(count_inodes(&x), 3);
+	assert_int_equal(count_fds(&x), 3);
+	fixture_free(&x);
+}
+
 /* What the guest removed stays its own until it forgets it, whether a descriptor was there or not. */
 static void test_removed(void **state)
 {
@@ -650,6 +671,7 @@ int main(void)
 		cmocka_unit_test(test_forget_in_use),
 		cmocka_unit_test(test_hostile_nodeids),
 		cmocka_unit_test(test_eviction),
+		cmocka_unit_test(test_churn),
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_same_key_other_handle),
