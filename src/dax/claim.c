@@ -5,6 +5,7 @@
  */
 #include "dax/internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@ bool claim_take(int claims, uint64_t claim)
 {
 	struct flock l = byte_lock(claim, F_WRLCK);
 
-	return claims < 0 || !fcntl(claims, F_OFD_SETLK, &l);
+	return claims < 0 || !TEMP_FAILURE_RETRY(fcntl(claims, F_OFD_SETLK, &l));
 }
 
 void claim_give(int claims, uint64_t claim)
@@ -34,12 +35,12 @@ void claim_give(int claims, uint64_t claim)
 	struct flock l = byte_lock(claim, F_UNLCK);
 
 	if (claims >= 0)
-		fcntl(claims, F_OFD_SETLK, &l);
+		(void)TEMP_FAILURE_RETRY(fcntl(claims, F_OFD_SETLK, &l));
 }
 
 bool claim_is_foreign(int claims, uint64_t claim)
 {
 	struct flock l = byte_lock(claim, F_WRLCK);
 
-	return claims >= 0 && (fcntl(claims, F_OFD_GETLK, &l) || l.l_type != F_UNLCK);
+	return claims >= 0 && (TEMP_FAILURE_RETRY(fcntl(claims, F_OFD_GETLK, &l)) || l.l_type != F_UNLCK);
 }

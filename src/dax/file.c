@@ -67,6 +67,11 @@ static bool is_read_only(int fd)
 	return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
+static int copy_fd(int fd)
+{
+	return TEMP_FAILURE_RETRY(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 /* An entry that could only be read so far gets @fd to write with; its ranges stay copies. */
 static int open_to_write(struct dax_file *f, int fd)
 {
@@ -74,7 +79,7 @@ static int open_to_write(struct dax_file *f, int fd)
 
 	if (!f->read_only || is_read_only(fd))
 		return 0;
-	mine = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	mine = copy_fd(fd);
 	if (mine < 0)
 		return -errno;
 	f->fd = mine;
@@ -104,7 +109,7 @@ int file_take(struct dax *d, struct nodeid node, int fd, struct dax_file **out)
 		return open_to_write(*out, fd);
 	if (fstat(fd, &st))
 		return -errno;
-	autofd int mine = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	autofd int mine = copy_fd(fd);
 	if (mine < 0)
 		return -errno;
 	note(&f, &st);

@@ -65,7 +65,8 @@ bool inject_in_scope(int number, enum inject_scope scope)
 		return is_among(c->name, memory);
 	if (scope == INJECT_QUEUE && !strcmp(c->name, "epoll_wait"))
 		return true;
-	return strstr(c->user, "fs/") || !strncmp(c->user, "fs:", 3) || !strcmp(c->name, "close");
+	return strstr(c->user, "fs/") || strstr(c->user, "dax/") || !strncmp(c->user, "fs:", 3) ||
+	       !strcmp(c->name, "close");
 }
 
 bool inject_plausible(int number, int error)

@@ -4,6 +4,7 @@
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -571,6 +572,78 @@ static ssize_t run_flock(struct scene *s)
 	return fc_setlk(s->c, s->node_f, &in);
 }
 
+/* The window */
+
+static ssize_t map_at(struct scene *s, uint64_t node, uint64_t flags)
+{
+	return fc_setupmapping(s->c, node, 0, SCENE_RANGE, 0, flags);
+}
+
+static void put_map(struct scene *s)
+{
+	LEN(map_at(s, s->node_f, FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE), 0);
+}
+
+static void put_other_map(struct scene *s)
+{
+	LEN(map_at(s, s->node_e, FUSE_SETUPMAPPING_FLAG_READ), 0);
+}
+
+static ssize_t run_map(struct scene *s)
+{
+	return map_at(s, s->node_f, FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE);
+}
+
+static ssize_t run_map_read(struct scene *s)
+{
+	return map_at(s, s->node_f, FUSE_SETUPMAPPING_FLAG_READ);
+}
+
+/* What the guest sees at @at of the window: 0 what is in s->data, 1 something else, -1 nothing, which would
+ * end this process if it looked itself. */
+static int look(struct scene *s, size_t at)
+{
+	uint8_t seen[SCENE_SIZE];
+	struct iovec to = {seen, sizeof(seen)}, from = {window_memory(&s->vm->window) + at, sizeof(seen)};
+
+	if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) != (ssize_t)sizeof(seen))
+		return -1;
+	return !!memcmp(seen, s->data, sizeof(seen));
+}
+
+static void check_mapped(struct scene *s, ssize_t r)
+{
+	(void)r;
+	expect(s, look(s, 0) == 0, "the window shows something else, or nothing");
+}
+
+static ssize_t run_unmap(struct scene *s)
+{
+	struct fuse_removemapping_one one = {0, SCENE_RANGE};
+
+	return fc_removemapping(s->c, s->node_f, &one, 1);
+}
+
+static void check_unmapped(struct scene *s, ssize_t r)
+{
+	(void)r;
+	expect(s, !window_pieces(&s->vm->window), "it is still mapped");
+}
+
+/* Behind the end, into pages that were not there when the file was mapped. */
+static ssize_t run_grow(struct scene *s)
+{
+	return fc_write(s->c, s->f, s->data, SCENE_SIZE, SCENE_SIZE);
+}
+
+/* The file has grown, whether or not the window could follow: what it has not, it must not show wrongly. */
+static void check_grown(struct scene *s, ssize_t r)
+{
+	expect(s, host_stat(s->host, "f").st_size == (off_t)SCENE_SIZE + r, "it has another size");
+	check_mapped(s, r);
+	expect(s, r < (ssize_t)SCENE_SIZE || look(s, SCENE_SIZE) <= 0, "the window shows something else");
+}
+
 /* Sessions: everything that the guest had is gone. */
 static ssize_t run_destroy(struct scene *s)
 {
@@ -639,5 +712,13 @@ const struct kind kinds[] = {
 	{"setlkw", put_host_lock, run_setlkw, check_locked, .waits = true},
 	{"flock", NULL, run_flock, NULL},
 	{"destroy", NULL, run_destroy, NULL},
+	{"setupmapping", NULL, run_map, check_mapped, .window = true},
+	{"setupmapping to read", NULL, run_map_read, check_mapped, .window = true},
+	{"setupmapping in place of another", put_other_map, run_map, check_mapped, .window = true},
+	{"removemapping", put_map, run_unmap, check_unmapped, .window = true},
+	{"write that grows what is mapped", put_map, run_grow, check_grown, .window = true},
+	{"truncate of what is mapped", put_map, run_truncate_handle, check_truncated, .window = true},
+	{"unlink of what is mapped", put_map, run_unlink, check_f_gone, .window = true},
+	{"destroy with a window", put_map, run_destroy, check_unmapped, .window = true},
 };
 const unsigned int nkinds = ARRAY_LEN(kinds);

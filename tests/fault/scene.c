@@ -127,8 +127,11 @@ void scene_build(struct scene *s)
 /* Handles that the request itself gave back have the number 0 now. */
 static void give_back(struct scene *s)
 {
+	struct fuse_removemapping_one all = {0, s->vm->cfg.window};
 	struct fuse_forget_one one[SCENE_KNOWN];
 
+	if (s->vm->window.base)
+		OK(fc_removemapping(s->c, FUSE_ROOT_ID, &all, 1));
 	if (s->f.fh)
 		OK(fc_release(s->c, s->f));
 	if (s->e.fh)

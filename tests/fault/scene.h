@@ -13,6 +13,7 @@
 
 #define SCENE_SIZE  8192u /* bytes of f */
 #define SCENE_KNOWN 64
+#define SCENE_RANGE (2u << 20) /* of the window: the unit of mappings */
 #define SCENE_CROWD 20
 #define SCENE_OWNER 11 /* of locks */
 
@@ -51,7 +52,8 @@ struct kind {
 	ssize_t (*run)(struct scene *s);
 	/* It said that it went well: is it so? NULL: nothing can be seen. */
 	void (*check)(struct scene *s, ssize_t r);
-	bool waits; /* may answer EINTR */
+	bool waits;  /* may answer EINTR */
+	bool window; /* for a front-end with a window; the others do without */
 };
 
 extern const struct kind kinds[];
