@@ -189,7 +189,7 @@ int vhost_device_fd(const struct vhost_device *d)
 
 bool vhost_device_vanished(const struct vhost_device *d)
 {
-	return d->fd >= 0 && (mem_vanished(d->mem) || mem_log_vanished(d->log));
+	return d->fd >= 0 && (mem_vanished(d->mem) || mem_log_vanished(d->log) || inflight_vanished(d));
 }
 
 static int send_reply(struct vhost_device *d, struct err *err)

@@ -7,10 +7,13 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/guard.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define ALIGN 64
 
@@ -21,10 +24,20 @@ static uint64_t region_size(const struct vhost_device *d, uint16_t queue_size)
 
 void inflight_close(struct vhost_device *d)
 {
-	if (d->inflight.map)
+	if (d->inflight.map) {
+		guard_drop(d->inflight.guard);
 		munmap(d->inflight.map, d->inflight.map_len);
+	}
 	save_close(d, d->inflight.fd);
 	d->inflight = (struct vhost_inflight){.fd = -1};
+}
+
+/* Ours to give was memory of the usual pages, and a guard knows no others. */
+static bool has_usual_pages(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type != HUGETLBFS_MAGIC;
 }
 
 int inflight_use(struct vhost_device *d, int fd, const struct saved_area *a, uint16_t queues,
@@ -32,17 +45,24 @@ int inflight_use(struct vhost_device *d, int fd, const struct saved_area *a, uin
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), lead = a->offset & (page - 1), end;
 	struct stat st;
+	int guard;
 	void *p;
 
-	if (!arith_add(a->offset, a->size, &end) || fstat(fd, &st) || (uint64_t)st.st_size < end ||
-		queues > d->queues || !queue_size || queue_size > VRING_MAX_SIZE ||
-		a->size / region_size(d, queue_size) < queues)
+	if (!arith_add(a->offset, a->size, &end) || a->offset % ALIGN || fstat(fd, &st) ||
+		!has_usual_pages(fd) || (uint64_t)st.st_size < end || queues > d->queues || !queue_size ||
+		queue_size > VRING_MAX_SIZE || a->size / region_size(d, queue_size) < queues)
 		return err_set(err, EINVAL, "records of %u queues of %u in %llu bytes at %llu", queues,
 			queue_size, (unsigned long long)a->size, (unsigned long long)a->offset);
 	p = mmap(NULL, a->size + lead, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(a->offset - lead));
 	if (p == MAP_FAILED)
 		return err_sys(err, errno, "the records of what is in flight cannot be mapped");
+	guard = guard_add(p, a->size + lead, page);
+	if (guard < 0) {
+		munmap(p, a->size + lead);
+		return err_set(err, -guard, "too many pieces of memory are in use");
+	}
 	d->inflight = (struct vhost_inflight){.fd = fd,
+		.guard = guard,
 		.offset = a->offset,
 		.size = a->size,
 		.queues = queues,
@@ -51,6 +71,11 @@ int inflight_use(struct vhost_device *d, int fd, const struct saved_area *a, uin
 		.map_len = a->size + lead,
 		.records = (char *)p + lead};
 	return 0;
+}
+
+bool inflight_vanished(const struct vhost_device *d)
+{
+	return d->inflight.map && guard_hit(d->inflight.guard);
 }
 
 void *inflight_records(const struct vhost_device *d, unsigned int i, uint32_t size)

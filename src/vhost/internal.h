@@ -40,6 +40,7 @@ struct vhost_inflight {
 	uint16_t queues, queue_size;
 	void *map, *records;
 	size_t map_len;
+	int guard; /* base/guard.h */
 };
 
 /* What is closed when the next state counts (save.h). */
@@ -127,6 +128,7 @@ void inflight_close(struct vhost_device *d);
 /* @fd becomes the device's. 0 or -errno with @err. */
 int inflight_use(struct vhost_device *d, int fd, const struct saved_area *a, uint16_t queues,
 	uint16_t queue_size, struct err *err);
+bool inflight_vanished(const struct vhost_device *d);
 /* Those of ring @i; NULL: none are kept. */
 void *inflight_records(const struct vhost_device *d, unsigned int i, uint32_t size);
 

@@ -3,6 +3,7 @@
 #include "virtio/track.h"
 
 #include "base/arith.h"
+#include "base/cleanup.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,6 +57,10 @@ struct packed_region {
 _Static_assert(sizeof(struct split_entry) == 16 && sizeof(struct split_region) == 16, "split region");
 _Static_assert(sizeof(struct packed_entry) == 32 && sizeof(struct packed_region) == 32, "packed region");
 
+/* The memory may be the front-end's, who may change it at any time: what matters is loaded once, then
+ * checked. */
+#define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
 /* Stores happen in the order in which they stand, for whoever finds the memory after this process' end. */
 static void in_order(void)
 {
@@ -80,12 +85,12 @@ static struct packed_region *packed_of(const struct vring *vr)
 
 static bool is_inflight(const struct vring *vr, uint32_t i)
 {
-	return vr->cfg.packed ? packed_of(vr)->desc[i].inflight : split_of(vr)->desc[i].inflight;
+	return vr->cfg.packed ? LOAD(packed_of(vr)->desc[i].inflight) : LOAD(split_of(vr)->desc[i].inflight);
 }
 
 static uint64_t number_of(const struct vring *vr, uint32_t i)
 {
-	return vr->cfg.packed ? packed_of(vr)->desc[i].counter : split_of(vr)->desc[i].counter;
+	return vr->cfg.packed ? LOAD(packed_of(vr)->desc[i].counter) : LOAD(split_of(vr)->desc[i].counter);
 }
 
 static void reset_split(struct vring *vr)
@@ -133,12 +138,12 @@ void track_forget(struct vring *vr)
 static void settle_split(struct vring *vr)
 {
 	struct split_region *t = split_of(vr);
-	uint16_t batch = (uint16_t)(vr->used - t->used_idx);
-	uint16_t i = t->last_batch_head;
+	uint16_t batch = (uint16_t)(vr->used - LOAD(t->used_idx));
+	uint16_t i = LOAD(t->last_batch_head);
 
 	for (; batch && i < vr->cfg.size; batch--) {
 		t->desc[i].inflight = 0;
-		i = t->desc[i].next;
+		i = LOAD(t->desc[i].next);
 	}
 	t->used_idx = vr->used;
 }
@@ -151,69 +156,84 @@ static bool is_available(const struct vring *vr, uint16_t at, bool wrap)
 	return !(flags & DESC_AVAIL) != wrap && !(flags & DESC_USED) == wrap;
 }
 
-static void settle_packed(struct vring *vr)
+/* Where the ring's used position is, and what was free then. */
+struct position {
+	uint16_t used, free_head;
+	bool wrap;
+};
+
+static struct position settle_packed(struct vring *vr)
 {
 	struct packed_region *t = packed_of(vr);
-	bool moved = t->used_idx != t->old_used_idx || t->used_wrap_counter != t->old_used_wrap_counter;
+	struct position now = {LOAD(t->used_idx), LOAD(t->free_head), LOAD(t->used_wrap_counter)};
+	struct position old = {LOAD(t->old_used_idx), LOAD(t->old_free_head), LOAD(t->old_used_wrap_counter)};
+	bool moved = now.used != old.used || now.wrap != old.wrap;
 	uint32_t left = vr->cfg.size;
 
-	if (moved && !is_available(vr, t->old_used_idx, t->old_used_wrap_counter)) {
-		t->old_free_head = t->free_head;
-		t->old_used_idx = t->used_idx;
-		t->old_used_wrap_counter = t->used_wrap_counter;
-	}
-	t->free_head = t->old_free_head;
-	t->used_idx = t->old_used_idx;
-	t->used_wrap_counter = t->old_used_wrap_counter;
-	for (uint16_t i = t->free_head; i < vr->cfg.size && left; i = t->desc[i].next, left--)
+	if (moved && !is_available(vr, old.used, old.wrap))
+		old = now;
+	t->free_head = t->old_free_head = old.free_head;
+	t->used_idx = t->old_used_idx = old.used;
+	t->used_wrap_counter = t->old_used_wrap_counter = old.wrap;
+	for (uint16_t i = old.free_head; i < vr->cfg.size && left; i = LOAD(t->desc[i].next), left--)
 		t->desc[i].inflight = 0;
+	return old;
 }
 
-static int by_number(const void *a, const void *b, void *arg)
-{
-	uint64_t na = number_of(arg, *(const uint16_t *)a), nb = number_of(arg, *(const uint16_t *)b);
+struct numbered {
+	uint64_t number;
+	uint16_t slot;
+};
 
-	return na < nb ? -1 : na > nb;
+static int by_number(const void *a, const void *b)
+{
+	const struct numbered *x = a, *y = b;
+
+	return x->number < y->number ? -1 : x->number > y->number;
 }
 
 /* Notes what is to be run again, in its order. Descriptors of the ring that it takes, or -ENOMEM. */
 static int64_t collect(struct vring *vr)
 {
+	autofree struct numbered *all = calloc(vr->cfg.size, sizeof(*all));
 	uint32_t units = 0;
 
 	vr->resume = calloc(vr->cfg.size, sizeof(*vr->resume));
-	if (!vr->resume)
+	if (!vr->resume || !all)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < vr->cfg.size; i++) {
 		if (!is_inflight(vr, i))
 			continue;
-		vr->resume[vr->resume_n++] = (uint16_t)i;
-		units += vr->cfg.packed ? packed_of(vr)->desc[i].num : 1;
-		vr->number = MAX(vr->number, number_of(vr, i));
+		all[vr->resume_n] = (struct numbered){number_of(vr, i), (uint16_t)i};
+		units += vr->cfg.packed ? LOAD(packed_of(vr)->desc[i].num) : 1;
+		vr->number = MAX(vr->number, all[vr->resume_n].number);
+		vr->resume_n++;
 	}
-	qsort_r(vr->resume, vr->resume_n, sizeof(*vr->resume), by_number, vr);
+	qsort(all, vr->resume_n, sizeof(*all), by_number);
+	for (uint32_t i = 0; i < vr->resume_n; i++)
+		vr->resume[i] = all[i].slot;
 	return units;
 }
 
 static int resume_all(struct vring *vr, uint32_t base)
 {
+	struct position at = {0};
 	int64_t units;
 
 	if (vr->cfg.packed)
-		settle_packed(vr);
+		at = settle_packed(vr);
 	else
 		settle_split(vr);
 	units = collect(vr);
 	if (units < 0)
 		return (int)units;
-	if (units > vr->cfg.size) { /* no records of this ring */
+	if (units > vr->cfg.size || at.used >= vr->cfg.size) { /* no records of this ring */
 		track_forget(vr);
 		return 0;
 	}
 	vr->inflight = (uint32_t)units;
 	if (vr->cfg.packed)
-		packed_positions(
-			vr, packed_of(vr)->used_idx, packed_of(vr)->used_wrap_counter, (uint32_t)units);
+		packed_positions(vr, at.used, at.wrap, (uint32_t)units);
 	else
 		vr->avail = vr->avail_seen = (uint16_t)(vr->used + units);
 	if (vr->cfg.track_mode == VRING_TRACK_SAME && vr->ops->base(vr) != base) {
@@ -226,8 +246,7 @@ static int resume_all(struct vring *vr, uint32_t base)
 static bool is_of_ring(const struct vring *vr)
 {
 	if (vr->cfg.packed)
-		return packed_of(vr)->version == VERSION && packed_of(vr)->desc_num == vr->cfg.size &&
-		       packed_of(vr)->old_used_idx < vr->cfg.size;
+		return packed_of(vr)->version == VERSION && packed_of(vr)->desc_num == vr->cfg.size;
 	return split_of(vr)->version == VERSION && split_of(vr)->desc_num == vr->cfg.size;
 }
 
@@ -289,27 +308,32 @@ void track_packed_desc(struct vring *vr, struct vring_chain *chain, const struct
 {
 	struct packed_region *t = packed_of(vr);
 	struct packed_entry *head, *e;
+	uint16_t first, at;
 
-	if (!t || t->free_head >= vr->cfg.size || t->old_free_head >= vr->cfg.size)
+	if (!t)
 		return;
-	head = &t->desc[t->old_free_head];
-	e = &t->desc[t->free_head];
+	first = chain->ndesc == 1 ? LOAD(t->old_free_head) : chain->slot;
+	at = LOAD(t->free_head);
+	if (first >= vr->cfg.size || at >= vr->cfg.size)
+		return;
+	head = &t->desc[first];
+	e = &t->desc[at];
 	if (chain->ndesc == 1) {
-		chain->slot = t->old_free_head;
+		chain->slot = first;
 		chain->number = ++vr->number;
 		head->num = 0;
 		head->counter = chain->number;
 		in_order();
 		head->inflight = 1;
 	}
-	head->last = t->free_head;
+	head->last = at;
 	head->num++;
 	e->addr = d->addr.v;
 	e->len = d->len;
 	e->flags = d->flags;
 	e->id = d->other;
 	in_order();
-	t->free_head = e->next;
+	t->free_head = LOAD(e->next);
 }
 
 void track_packed_popped(struct vring *vr)
@@ -329,7 +353,7 @@ void track_packed_using(struct vring *vr, const struct vring_chain *chain, uint1
 
 	if (!t)
 		return;
-	last = t->desc[chain->slot].last;
+	last = LOAD(t->desc[chain->slot].last);
 	if (last < vr->cfg.size)
 		t->desc[last].next = t->free_head;
 	t->free_head = chain->slot;
@@ -354,7 +378,7 @@ void track_packed_used(struct vring *vr, const struct vring_chain *chain)
 static const char *resume_packed(struct vring *vr, struct vring_chain *chain)
 {
 	struct packed_region *t = packed_of(vr);
-	unsigned int num = t->desc[chain->slot].num;
+	unsigned int num = LOAD(t->desc[chain->slot].num);
 	uint16_t i = chain->slot;
 	const char *why = "its record is none";
 	struct desc *d;
@@ -365,8 +389,11 @@ static const char *resume_packed(struct vring *vr, struct vring_chain *chain)
 	for (unsigned int n = 0; d && n < num; n++) {
 		const struct packed_entry *e = &t->desc[i];
 
-		d[n] = (struct desc){.addr = {e->addr}, .len = e->len, .flags = e->flags, .other = e->id};
-		i = e->next;
+		d[n] = (struct desc){.addr = {LOAD(e->addr)},
+			.len = LOAD(e->len),
+			.flags = LOAD(e->flags),
+			.other = LOAD(e->id)};
+		i = LOAD(e->next);
 		if (n + 1 < num && i >= vr->cfg.size)
 			num = 0;
 	}
@@ -393,6 +420,6 @@ bool vring_track_at(const void *track, bool packed, uint32_t i, uint64_t *number
 	const struct packed_region *p = track;
 	const struct split_region *s = track;
 
-	*number = packed ? p->desc[i].counter : s->desc[i].counter;
-	return packed ? p->desc[i].inflight : s->desc[i].inflight;
+	*number = packed ? LOAD(p->desc[i].counter) : LOAD(s->desc[i].counter);
+	return packed ? LOAD(p->desc[i].inflight) : LOAD(s->desc[i].inflight);
 }

@@ -195,6 +195,7 @@ int vring_pop(struct vring *vr, struct vring_chain *chain)
 	if (vr->broken)
 		return -EPROTO;
 	chain->id = 0;
+	chain->slot = 0;
 	chain->ndesc = 0;
 	chain->nin = 0;
 	chain->nout = 0;

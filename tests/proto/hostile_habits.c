@@ -2,7 +2,10 @@
 /* The cases of test_hostile that are of more than one message. */
 #include "hostile.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -244,6 +247,116 @@ static void departures_under_load(void **state)
 	}
 }
 
+/*
+ * Records of what is in flight lie in memory of the front-end's.
+ */
+struct records {
+	uint64_t size, offset;
+	uint16_t queues, queue_size, padding[2];
+	int fd;
+	uint8_t *map;
+};
+
+static void use_records(struct records *r)
+{
+	static const struct vu_header ask = {VU_GET_INFLIGHT_FD, VU_VERSION, 24};
+	uint32_t base;
+
+	*r = (struct records){.queues = 2, .queue_size = 128};
+	OK(fe_send(&vm->fe, &ask, r, NULL, 0));
+	OK(fe_receive(&vm->fe, VU_GET_INFLIGHT_FD, r, &(uint32_t){24}, &r->fd));
+	assert_true(r->fd >= 0);
+	r->map = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	assert_true(r->map != MAP_FAILED);
+	for (unsigned int i = 0; i < vm->queues; i++)
+		OK(vm_stop_queue(vm, i, &base));
+	OK(fe_tell(&vm->fe, VU_SET_INFLIGHT_FD, r, 24, r->fd));
+	for (unsigned int i = 0; i < vm->queues; i++) {
+		drv_reset(&vm->queue[i], vm->queue[i].cfg.base);
+		OK(vm_start_queue(vm, i, vm->queue[i].cfg.base));
+	}
+}
+
+static void drop_records(struct records *r)
+{
+	munmap(r->map, r->size);
+	close(r->fd);
+}
+
+static atomic_bool enough;
+
+/* Every word of them is anything at any time. */
+static void *scribble(void *arg)
+{
+	struct records *r = arg;
+	uint32_t seed = 1;
+
+	while (!atomic_load(&enough)) {
+		seed = seed * 1103515245 + 12345;
+		*(uint16_t *)(void *)(r->map + (seed >> 8) % 512 * 2) = (uint16_t)(seed >> 3);
+	}
+	return NULL;
+}
+
+static void records_that_change(void **state)
+{
+	struct records r;
+	pthread_t t;
+
+	(void)state;
+	use_records(&r);
+	atomic_store(&enough, false);
+	assert_int_equal(pthread_create(&t, NULL, scribble, &r), 0);
+	for (unsigned int i = 0; i < 200; i++) {
+		keep_busy();
+		fc_reap(&vm->client[1], NULL, 10);
+	}
+	atomic_store(&enough, true);
+	pthread_join(t, NULL);
+	drop_records(&r);
+}
+
+/* Rings that go on from records that were made up. */
+static void records_that_lie(void **state)
+{
+	static uint32_t junk[4096];
+
+	(void)state;
+	for (unsigned int round = 0; round < 30; round++) {
+		struct records r;
+		uint32_t base;
+
+		use_records(&r);
+		keep_busy();
+		OK(vm_stop_queue(vm, 0, &base));
+		OK(vm_stop_queue(vm, 1, &base));
+		test_pattern(junk, sizeof(junk), round);
+		for (unsigned int i = 0; i < ARRAY_LEN(junk); i++)
+			junk[i] &= round % 3 ? 0x00010001 : 0x007f00ff;
+		memcpy(r.map + r.size / 2 + 16, junk, MIN(sizeof(junk), r.size / 2 - 16));
+		OK(fe_tell(&vm->fe, VU_SET_INFLIGHT_FD, &r, 24, r.fd));
+		vm_start_queue(vm, 1, base);
+		usleep(2000);
+		drop_records(&r);
+		vm_disconnect(vm);
+		assert_int_equal(spawn_check(&vm->daemon, &vm->err), 0);
+		test_come_back(vm);
+	}
+}
+
+static void records_that_vanish(void **state)
+{
+	struct records r;
+
+	(void)state;
+	use_records(&r);
+	assert_int_equal(ftruncate(r.fd, 0), 0);
+	keep_busy();
+	fc_reap(&vm->client[1], NULL, 100);
+	munmap(r.map, r.size);
+	close(r.fd);
+}
+
 /* Messages in any order that makes sense to nobody. */
 static void random_messages(void **state)
 {
@@ -287,6 +400,9 @@ const struct CMUnitTest hostile_habits[] = {
 	cmocka_unit_test(switches_under_load),
 	cmocka_unit_test(resets_under_load),
 	cmocka_unit_test(departures_under_load),
+	cmocka_unit_test(records_that_change),
+	cmocka_unit_test(records_that_lie),
+	cmocka_unit_test(records_that_vanish),
 	cmocka_unit_test(random_messages),
 };
 const unsigned int hostile_habits_count = ARRAY_LEN(hostile_habits);

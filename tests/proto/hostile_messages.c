@@ -17,6 +17,7 @@
 	{                                                             \
 		(uint64_t)(flags) << 32 | (i), desc, used, avail, log \
 	}
+#define RECORDS(rings, size) ((rings) | (uint64_t)(size) << 16)
 #define CONF(off, size)                        \
 	{                                      \
 		(uint64_t)(size) << 32 | (off) \
@@ -239,8 +240,29 @@ const struct hostile_message hostile_messages[] = {
 	{"a state to a pipe that is full", EARLY, ANY, VU_SET_DEVICE_STATE_FD, 8, 0, FD_PIPE_FULL, 1,
 		STATE(0, 0)},
 	{"the end of a migration that never began", EARLY, ANSWERED, VU_CHECK_DEVICE_STATE, 0},
-	{"in-flight memory of nobody's", LATE, ANY, VU_SET_INFLIGHT_FD, 24, 0, FD_EMPTY, 1,
+	{"in-flight records of all ones", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_MEM, 1,
 		{~0ull, ~0ull, ~0ull}},
-	{"in-flight memory for all rings", LATE, ANY, VU_GET_INFLIGHT_FD, 24, .payload = {0, 0, ~0ull}},
+	{"in-flight records in an empty file", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_EMPTY, 1,
+		{8192, 0, RECORDS(1, 128)}},
+	{"in-flight records longer than their file", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_FILE, 1,
+		{8192, 0, RECORDS(1, 128)}},
+	{"in-flight records of a directory", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_DIR, 1,
+		{64, 0, RECORDS(1, 1)}},
+	{"in-flight records of a pipe", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_PIPE_IN, 1,
+		{64, 0, RECORDS(1, 1)}},
+	{"in-flight records that cannot be written", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_SEALED, 1,
+		{8192, 0, RECORDS(1, 128)}},
+	{"in-flight records off their alignment", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_MEM, 1,
+		{8192, 3, RECORDS(1, 128)}},
+	{"in-flight records of more than there is room for", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_MEM,
+		1, {4096, 0, RECORDS(2, 1024)}},
+	{"in-flight records of too many rings", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_VAST, 1,
+		{1ull << 40, 0, RECORDS(65535, 1024)}},
+	{"in-flight records of no descriptors", EARLY, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_MEM, 1,
+		{8192, 0, RECORDS(1, 0)}},
+	{"in-flight records while running", LATE, CLOSED, VU_SET_INFLIGHT_FD, 24, 0, FD_MEM, 1,
+		{65536, 0, RECORDS(2, 128)}},
+	{"in-flight records to be made for all rings", LATE, CLOSED, VU_GET_INFLIGHT_FD, 24,
+		.payload = {0, 0, ~0ull}},
 };
 const unsigned int hostile_messages_count = ARRAY_LEN(hostile_messages);

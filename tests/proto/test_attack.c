@@ -14,6 +14,7 @@
 
 struct victim a;
 char attack_long_name[300];
+static pid_t server; /* that serves, and shall not be another one's heir */
 
 static unsigned int names_beside(void)
 {
@@ -59,6 +60,7 @@ static int check(void **state)
 	assert_memory_equal(got, "kept", 4);
 	assert_int_equal(names_beside(), a.nbeside);
 	host_expect_file(a.vm.daemon.share, "../outside", "secret", 6);
+	assert_int_equal(spawn_server_pid(&a.vm.daemon), server);
 	if (spawn_check(&a.vm.daemon, &a.vm.err))
 		fail_msg("%s", a.vm.err.text);
 	return 0;
@@ -380,6 +382,7 @@ static int set_up(void **state)
 	a.dir = open_of(a.node[DIR_], true);
 	a.kept = open_of(node_of("kept"), false);
 	a.nbeside = names_beside();
+	server = spawn_server_pid(&a.vm.daemon);
 	return 0;
 }
 

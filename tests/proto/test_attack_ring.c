@@ -107,6 +107,7 @@ static const struct bad_chain bad[] = {
 static struct vm vm;
 static struct drv_queue *const q = &vm.queue[2];
 static void *table;
+static pid_t server; /* that serves, and shall not be another one's heir */
 static struct raw request;
 
 static uint64_t resolve(uint64_t addr)
@@ -383,6 +384,7 @@ static int check(void **state)
 		spawn_show_log(&vm.daemon);
 		return -1;
 	}
+	assert_int_equal(spawn_server_pid(&vm.daemon), server);
 	expect_alive();
 	restart();
 	fc_abandon(&vm.client[2]);
@@ -431,6 +433,7 @@ static int set_up(void **state)
 	test_boot(&vm, &cfg, (const char *const[]){"--queues=2", NULL});
 	table = gm_alloc(&vm.gm, 2048 * 16, 16);
 	raw_make(&vm, &request, 0);
+	server = spawn_server_pid(&vm.daemon);
 	return 0;
 }
 

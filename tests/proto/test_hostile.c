@@ -17,6 +17,7 @@
 
 struct vm hostile;
 static unsigned int usual_fds;
+static pid_t server; /* that serves, and shall not be another one's heir */
 
 static int memory(off_t size, bool sealed)
 {
@@ -254,6 +255,7 @@ static int check(void **state)
 		return -1;
 	}
 	test_come_back(&hostile);
+	assert_int_equal(spawn_server_pid(&hostile.daemon), server);
 	OK(fc_getattr(&hostile.client[1], FUSE_ROOT_ID, 0, &a));
 	assert_true(test_server_fds(&hostile) <= usual_fds);
 	return 0;
@@ -301,6 +303,7 @@ static int set_up(void **state)
 	vm_disconnect(&hostile);
 	test_come_back(&hostile);
 	usual_fds = test_server_fds(&hostile);
+	server = spawn_server_pid(&hostile.daemon);
 	return 0;
 }
 
