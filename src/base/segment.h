@@ -19,12 +19,13 @@
 #include <stdint.h>
 
 /* A reader refuses a segment with another number. Raise it with every change of a record. */
-#define SEGMENT_LAYOUT 5
+#define SEGMENT_LAYOUT 7
 
 enum segment_section {
 	SEGMENT_SUPERVISED,  /* one record: what the supervisor notes of its workers */
 	SEGMENT_DEVICE,	     /* one record: the vhost-user connection */
 	SEGMENT_TRACK,	     /* what is in flight, one record a queue */
+	SEGMENT_INTENTS,     /* what requests in flight have done, VRING_MAX_SIZE records a queue */
 	SEGMENT_CONN,	     /* one record: what the FUSE session negotiated */
 	SEGMENT_MOUNTS,	     /* host mounts below the share */
 	SEGMENT_INODES,	     /* inode table */

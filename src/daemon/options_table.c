@@ -364,8 +364,7 @@ const struct option_row option_rows[] = {
 		AT(recover),
 		.def = "yes",
 		.help = "Serve in a process of its own: if that dies another one goes on, and the guest does "
-			"not "
-			"notice. Without, and with a DAX window, one process does everything."},
+			"not notice. Without, one process does everything."},
 	{.name = "packed-ring",
 		.kind = OPTION_FLAG,
 		.group = OPTION_CONNECTION,

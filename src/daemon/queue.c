@@ -28,6 +28,7 @@
 #define WAITERS_DEFAULT	   256	    /* each is a thread */
 #define CANCEL_PERIOD_NS   10000000 /* how often a waiter is told again that it shall give up */
 #define TIDY_EVERY	   64	    /* requests */
+#define CRASHES_MAX	   3	    /* processes that a request may end */
 #define NO_KICK_TIMEOUT_MS 1	    /* a queue without kick descriptor is looked at so often */
 
 struct server {
@@ -50,6 +51,8 @@ struct queue {
 	struct fuse_session *session;
 	struct watch *watch;	  /* NULL: none */
 	_Atomic uint32_t *served; /* set when something was answered; NULL: nobody asks */
+	struct op_intent *intents;
+	bool crashed;
 	unsigned int index;
 	unsigned int max_threads, max_lock_waiters;
 	int epoll;
@@ -150,6 +153,28 @@ static void answer(struct server *s, const struct vring_chain *chain, uint32_t w
 		call_for_held(s);
 }
 
+/* The chain's record of what it does. NULL: none is kept. */
+static struct op_intent *intent_of(const struct queue *q, const struct vring_chain *chain)
+{
+	struct op_intent *in = q->intents ? &q->intents[chain->slot] : NULL;
+
+	if (!in)
+		return NULL;
+	if (!chain->resumed || in->request != chain->number)
+		*in = (struct op_intent){.request = chain->number};
+	else if (q->crashed)
+		in->crashes++;
+	return in;
+}
+
+static ssize_t run(struct server *s, const struct vring_chain *chain, struct fuse_chain *fc)
+{
+	if (!fc->intent || fc->intent->crashes < CRASHES_MAX)
+		return fuse_worker_handle(s->worker, fc);
+	vring_log_chain(chain, "it has ended this process again and again");
+	return fuse_worker_refuse(s->worker, fc, -EIO);
+}
+
 /* Handles the chain; q->lock is held before and after, not meanwhile. */
 static void handle(struct server *s, struct vring_chain *chain)
 {
@@ -159,6 +184,8 @@ static void handle(struct server *s, struct vring_chain *chain)
 		.in = chain->iov, .nin = chain->nin, .out = chain->iov + chain->nin, .nout = chain->nout};
 	ssize_t written;
 
+	fc.intent = intent_of(q, chain);
+
 	q->inflight++;
 	q->begun++;
 	s->handles = true;
@@ -166,7 +193,7 @@ static void handle(struct server *s, struct vring_chain *chain)
 	s->ndesc = chain->ndesc;
 	pthread_mutex_unlock(&q->lock);
 	memcpy(s->log_iov, fc.out, fc.nout * sizeof(*fc.out)); /* the session edits the vector */
-	written = fuse_worker_handle(s->worker, &fc);
+	written = run(s, chain, &fc);
 	if (written < 0) {
 		vring_log_chain(chain, "no FUSE request with room for a reply");
 		written = 0;
@@ -477,8 +504,15 @@ struct queue *queue_new(
 
 	if (!q)
 		return NULL;
-	*q = (struct queue){
-		.session = session, .watch = watch, .served = cfg->served, .index = index, .kick = -1, .call = -1, .err = -1};
+	*q = (struct queue){.session = session,
+		.watch = watch,
+		.served = cfg->served,
+		.intents = cfg->intents,
+		.crashed = cfg->crashed,
+		.index = index,
+		.kick = -1,
+		.call = -1,
+		.err = -1};
 	q->max_threads = cfg->threads ? MAX(cfg->threads, 2) : QUEUE_DEFAULT_THREADS;
 	q->max_lock_waiters = cfg->lock_waiters ? cfg->lock_waiters : WAITERS_DEFAULT;
 	q->poller.max_ns = cfg->poll_us * 1000;

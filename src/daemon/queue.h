@@ -15,9 +15,13 @@
 #define QUEUE_DEFAULT_THREADS 64
 
 struct queue_config {
-	uint32_t lock_waiters; /* the most that may wait for locks at a time; 0: the default */
-	uint32_t threads;      /* the most it may use, at least 2 are; 0: the default */
+	uint32_t lock_waiters;	  /* the most that may wait for locks at a time; 0: the default */
+	uint32_t threads;	  /* the most it may use, at least 2 are; 0: the default */
 	_Atomic uint32_t *served; /* set once something was answered; NULL: nobody asks */
+	/* VRING_MAX_SIZE records that outlive the process, or NULL. @crashed: an earlier one ended by itself.
+	 */
+	struct op_intent *intents;
+	bool crashed;
 	uint32_t poll_us; /* how long its thread looks for the next chain before it sleeps, where that pays */
 };
 

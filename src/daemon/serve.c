@@ -113,6 +113,8 @@ int serve_segment(const struct serve_config *cfg, struct segment *out, struct er
 	plan[SEGMENT_SUPERVISED] = (struct segment_plan){sizeof(struct supervised), 1};
 	plan[SEGMENT_DEVICE] = (struct segment_plan){vhost_saved_size(), 1};
 	plan[SEGMENT_TRACK] = (struct segment_plan){vhost_track_size(), 1 + cfg->vhost.request_queues};
+	plan[SEGMENT_INTENTS] = (struct segment_plan){
+		sizeof(struct op_intent), (1 + (uint64_t)cfg->vhost.request_queues) * VRING_MAX_SIZE};
 	plan[SEGMENT_CONN] = fuse_session_plan();
 	fs_plan(&cfg->fs, plan);
 	dax_plan(&cfg->dax, plan);
@@ -154,13 +156,16 @@ static int make_window(struct serve *s, struct err *err)
 static int make_queues(struct serve *s, struct err *err)
 {
 	struct supervised *rec = segment_at(s->cfg.segment, SEGMENT_SUPERVISED);
+	struct op_intent *intents = segment_at(s->cfg.segment, SEGMENT_INTENTS);
 
 	s->cfg.queue.served = &rec->served;
+	s->cfg.queue.crashed = s->cfg.segment->adopt && supervised_crashed(rec);
 	s->watch = watch_new();
 	if (!s->watch)
 		return err_set(err, ENOMEM, "no memory or descriptors");
 	s->nqueues = MIN(1 + s->cfg.vhost.request_queues, VHOST_MAX_QUEUES);
 	for (unsigned int i = 0; i < s->nqueues; i++) {
+		s->cfg.queue.intents = s->cfg.base_fds ? intents + (size_t)i * VRING_MAX_SIZE : NULL;
 		s->queues[i] = queue_new(s->session, i, &s->cfg.queue, s->watch);
 		if (!s->queues[i])
 			return err_set(err, ENOMEM, "no memory or descriptors for %u queues", s->nqueues);

@@ -31,7 +31,8 @@ struct serve_config {
 	bool exit_on_disconnect; /* the first front-end's going ends the daemon; always so for a connected
 				    socket */
 	const struct segment *segment; /* of serve_segment(), or an earlier worker's to go on from (adopt) */
-	const struct fdmap *base_fds;  /* with adopt: descriptors that are no worker's */
+	const struct fdmap
+		*base_fds; /* descriptors that are no worker's; NULL: there will be no other worker */
 };
 
 struct serve;

@@ -165,9 +165,8 @@ int fs_op_opendir(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t 
 
 int fs_op_releasedir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh)
 {
-	int r = handle_release(fs->handles, node, fh, true);
+	int r = fs_release_handle(fs, c, node, fh, true);
 
-	(void)c;
 	if (!r)
 		dir_forget(fs, fh);
 	return r;

@@ -277,7 +277,8 @@ static int make(
 	return 0;
 }
 
-int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, struct nodeid *out)
+int inode_learn(
+	struct inode_table *t, const struct inode_key *key, int fd, struct op_ctx *c, struct nodeid *out)
 {
 	struct probe p = {.key = key, .dir = fd, .name = ""};
 	struct inode *fresh = NULL;
@@ -293,6 +294,9 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
 			return r;
 		i = recognise(t, &p, fresh);
 	}
+	*out = inode_node(t, i);
+	if (c)
+		op_counted(c, *out);
 	if (own >= 0)
 		inode_fd_offer(t, i, fd_take(&own));
 	else if (i == fresh)
@@ -300,7 +304,6 @@ int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, stru
 	else
 		inode_put(t, fresh); /* somebody was quicker */
 	is_new = i == fresh;
-	*out = inode_node(t, i);
 	inode_put(t, i);
 	return is_new;
 }
@@ -496,7 +499,7 @@ static int learn_root(struct inode_table *t, const struct fs_config *cfg, struct
 	r = probe_root(t, &key, fd, err);
 	if (r)
 		return r;
-	r = inode_learn(t, &key, fd_take(&fd), &node);
+	r = inode_learn(t, &key, fd_take(&fd), NULL, &node);
 	if (r < 0)
 		return err_sys(err, -r, "cannot keep the shared directory open");
 	atomic_fetch_or(&at(t, 1)->flags, INODE_PINNED);

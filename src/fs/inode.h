@@ -187,9 +187,11 @@ void inode_use_end(struct inode_use *u);
  * The record of the host inode with key @key, which @fd (O_PATH) refers to; a new one if the guest did not
  * know it. Counts one lookup. The table takes @fd in every case: keeps it or closes it. 0, 1 if it is new to
  * the guest, -ENFILE (no record or descriptor to spare, though files that the guest has not open are
- * forgotten for it), or -EOPNOTSUPP (on a host mount without file handles, with FS_HANDLES_MANDATORY).
+ * forgotten for it), or -EOPNOTSUPP (on a host mount without file handles, with FS_HANDLES_MANDATORY). @c,
+ * which may be NULL, hears of the count at once (op_counted()).
  */
-int inode_learn(struct inode_table *t, const struct inode_key *key, int fd, struct nodeid *out);
+int inode_learn(
+	struct inode_table *t, const struct inode_key *key, int fd, struct op_ctx *c, struct nodeid *out);
 
 /*
  * The shortcut for a known name: counts one lookup if @key is in the table and sure to be the same inode (a

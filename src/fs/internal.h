@@ -78,8 +78,19 @@ uint32_t fs_window_mark(const struct fs *fs, const struct statx *st);
 int fs_window_seen(struct fs *fs, struct op_ctx *c, const struct op_entry *e);
 int fs_window_sync(struct fs *fs, struct op_ctx *c, struct nodeid node);
 
+/*
+ * namei.c: what makes a name notes the time ahead of it. When the request is run again and the name is there:
+ * whether it has come since, and so is the one that was asked for. Exact as long as nobody on the host makes
+ * the same name in the same moment.
+ */
+void fs_intend_create(struct op_ctx *c);
+bool fs_made_before(const struct op_ctx *c, int dir, const char *name, uint32_t type);
+
 /* namei.c: looks one component up and counts the lookup. @parent: inode and descriptor of the directory. */
-int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out);
+int fs_lookup_at(struct fs *fs, struct op_ctx *c, const struct inode_use *parent, const char *name,
+	struct op_entry *out);
+/* Gives that back for a request that fails after all. */
+void fs_lookup_undo(struct fs *fs, struct op_ctx *c, const struct op_entry *e);
 
 /*
  * Opens the inode for real by its O_PATH descriptor, as whoever the thread is. @type is the record's
@@ -111,6 +122,9 @@ int fs_setxattr_fd(const struct fs *fs, int fd, const char *name, const void *va
  * where there are none; -errno: the change must not be made.
  */
 int fs_drop_capability(const struct fs *fs, int fd);
+
+/* open.c: closes a handle. On another run of the request it may be closed already. 0 or -EBADF. */
+int fs_release_handle(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, bool dir);
 
 /* lock.c, lock_table.c: all locks that @owner holds on the inode go (FLUSH); all that were made by the handle
  * (RELEASE); everything (DESTROY). */

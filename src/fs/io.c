@@ -182,6 +182,23 @@ static int become_for_write(struct fs *fs, const struct op_ctx *c, struct nodeid
 	return fs_become_writer(fs, c, node, fd, true);
 }
 
+/* What an earlier process has appended for this request is told by the size. 0 or -errno. */
+static int append_begin(struct op_ctx *c, int fd, struct transfer *t)
+{
+	uint64_t had, len = iov_total(t->iov, t->n);
+	struct stat st;
+
+	if (!c->intent)
+		return 0;
+	if (fstat(fd, &st))
+		return -errno;
+	op_intend(c, (uint64_t)st.st_size, 0);
+	had = c->intent->value[0];
+	if (c->again && (uint64_t)st.st_size > had)
+		transfer_advance(t, (ssize_t)MIN((uint64_t)st.st_size - had, len));
+	return 0;
+}
+
 ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, struct iovec *iov,
 	unsigned int n, uint64_t off, uint32_t flags, uint32_t write_flags)
 {
@@ -212,6 +229,8 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 	if (rwf & RWF_SYNC || rwf & RWF_DSYNC || f.flags & (O_DIRECT | O_SYNC))
 		file_may_block(c);
 	r = fs_drop_capability(fs, f.fd);
+	if (!r && rwf & RWF_APPEND)
+		r = append_begin(c, f.fd, &t);
 	return effect_end(fs, &e, r ? r : write_all(c, f.fd, rwf, &t));
 }
 

@@ -72,7 +72,7 @@ void fs_found(struct fs *fs, const struct inode_use *dir, const char *name, stru
 
 /* What the name means is opened first, and examined then, so that both are about one inode. 0, 1 if it is new
  * to the guest, or -errno. */
-static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry *out)
+static int learn_name(struct fs *fs, struct op_ctx *c, int dir, const char *name, struct op_entry *out)
 {
 	struct inode_key key;
 	int r;
@@ -84,11 +84,11 @@ static int learn_name(struct fs *fs, int dir, const char *name, struct op_entry 
 	if (r)
 		return r;
 	key = inode_key_of(&out->st);
-	return inode_learn(fs->inodes, &key, fd_take(&fd), &out->node);
+	return inode_learn(fs->inodes, &key, fd_take(&fd), c, &out->node);
 }
 
 /* One system call if the guest knows what it means, three if not. */
-static int learn_known(struct fs *fs, int dir, const char *name, struct op_entry *out)
+static int learn_known(struct fs *fs, struct op_ctx *c, int dir, const char *name, struct op_entry *out)
 {
 	struct inode_key key;
 	int r = fs_stat(fs, dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, &out->st);
@@ -96,21 +96,31 @@ static int learn_known(struct fs *fs, int dir, const char *name, struct op_entry
 	if (r)
 		return r;
 	key = inode_key_of(&out->st);
-	return inode_learn_known(fs->inodes, &key, dir, name, &out->node) ? 0
-									  : learn_name(fs, dir, name, out);
+	if (!inode_learn_known(fs->inodes, &key, dir, name, &out->node))
+		return learn_name(fs, c, dir, name, out);
+	op_counted(c, out->node);
+	return 0;
 }
 
 /* Programs go through directories: most names are new where the last one was, and known where that was. */
-int fs_lookup_at(struct fs *fs, const struct inode_use *parent, const char *name, struct op_entry *out)
+int fs_lookup_at(struct fs *fs, struct op_ctx *c, const struct inode_use *parent, const char *name,
+	struct op_entry *out)
 {
 	bool ask_first = !tune.lookup_guess || inode_expects_known(parent->inode);
-	int r = ask_first ? learn_known(fs, parent->fd, name, out) : learn_name(fs, parent->fd, name, out);
+	int r = ask_first ? learn_known(fs, c, parent->fd, name, out)
+			  : learn_name(fs, c, parent->fd, name, out);
 
 	if (r < 0)
 		return r;
 	inode_expect_known(parent->inode, !r);
 	fs_found(fs, parent, name, out);
 	return 0;
+}
+
+void fs_lookup_undo(struct fs *fs, struct op_ctx *c, const struct op_entry *e)
+{
+	op_counted(c, (struct nodeid){0});
+	inode_forget(fs->inodes, e->node, 1);
 }
 
 /* The door: a name that may be used, in a directory that is there. */
@@ -128,12 +138,12 @@ int fs_op_lookup(
 	int r = enter(fs, parent, name, &dir);
 
 	if (!r)
-		r = fs_lookup_at(fs, &dir, name, out);
+		r = fs_lookup_at(fs, c, &dir, name, out);
 	if (r)
 		return r;
 	r = fs_window_seen(fs, c, out);
 	if (r)
-		inode_forget(fs->inodes, out->node, 1);
+		fs_lookup_undo(fs, c, out);
 	return r;
 }
 
@@ -175,10 +185,13 @@ static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char
 	int r = cred_create_begin(fs, c, m, &label_left);
 
 	if (!r) {
+		fs_intend_create(c);
 		do {
 			r = create_name(dir, name, m, target);
 		} while (r && fs_again(c));
 	}
+	if (r == -EEXIST && fs_made_before(c, dir, name, m->mode & S_IFMT ? m->mode & S_IFMT : S_IFREG))
+		r = 0;
 	if (!r && label_left) {
 		r = label_name(fs, dir, name, m);
 		if (r)
@@ -186,6 +199,30 @@ static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char
 	}
 	cred_create_end(fs, m);
 	return r;
+}
+
+void fs_intend_create(struct op_ctx *c)
+{
+	struct timespec now;
+
+	if (!c->intent)
+		return;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now); /* file systems take theirs from it */
+	op_intend(c, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, 0);
+}
+
+bool fs_made_before(const struct op_ctx *c, int dir, const char *name, uint32_t type)
+{
+	const struct statx_timestamp *born;
+	struct statx st;
+
+	if (!c->again ||
+		statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+			STATX_TYPE | STATX_BTIME | STATX_CTIME, &st) ||
+		(st.stx_mode & S_IFMT) != type)
+		return false;
+	born = st.stx_mask & STATX_BTIME ? &st.stx_btime : &st.stx_ctime;
+	return (uint64_t)born->tv_sec * 1000000000u + born->tv_nsec >= c->intent->value[0];
 }
 
 /* Any inode but those that are opened at once; a symlink to @target if that is given. */
@@ -201,7 +238,7 @@ static int make(struct fs *fs, struct op_ctx *c, struct nodeid parent, const cha
 	if (r)
 		return r;
 	r = (int)effect_end(fs, &e, create_as_caller(fs, c, dir.fd, name, m, target));
-	return r ? r : fs_lookup_at(fs, &dir, name, out);
+	return r ? r : fs_lookup_at(fs, c, &dir, name, out);
 }
 
 int fs_op_symlink(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name, const char *target,
@@ -283,7 +320,10 @@ static int take_away(struct fs *fs, struct op_ctx *c, struct nodeid parent, cons
 	if (r)
 		return r;
 	removal_begin(fs, &gone, &dir, name);
+	op_intend(c, 0, 0);
 	r = unlinkat(dir.fd, name, flags) ? -errno : 0;
+	if (r == -ENOENT && c->again)
+		r = 0;
 	return (int)effect_end(fs, &e, removal_end(fs, &gone, r));
 }
 
@@ -297,13 +337,35 @@ int fs_op_rmdir(struct fs *fs, struct op_ctx *c, struct nodeid parent, const cha
 	return take_away(fs, c, parent, name, AT_REMOVEDIR);
 }
 
-static int rename_name(const struct inode_use *from, const char *name, const struct inode_use *to,
-	const char *newname, uint32_t flags)
+/* A rename after which the old name is there, too, is told by the inode. True: an earlier process did it. */
+static bool renamed_before(struct op_ctx *c, const struct inode_use *from, const char *name,
+	const struct inode_use *to, const char *newname)
 {
-	int r = renameat2(from->fd, name, to->fd, newname, flags);
+	const struct inode_use *dir = c->again ? to : from;
+	struct statx st;
 
+	if (!c->intent || statx(dir->fd, c->again ? newname : name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+				  STATX_INO, &st))
+		return false;
+	op_intend(c, st.stx_ino, makedev(st.stx_dev_major, st.stx_dev_minor));
+	return c->again && c->intent->value[0] == st.stx_ino &&
+	       c->intent->value[1] == makedev(st.stx_dev_major, st.stx_dev_minor);
+}
+
+static int rename_name(struct op_ctx *c, const struct inode_use *from, const char *name,
+	const struct inode_use *to, const char *newname, uint32_t flags)
+{
+	int r;
+
+	if (flags && renamed_before(c, from, name, to, newname))
+		return 0;
+	if (!flags)
+		op_intend(c, 0, 0);
+	r = renameat2(from->fd, name, to->fd, newname, flags);
 	if (r && errno == ENOSYS && !flags)
 		r = renameat(from->fd, name, to->fd, newname);
+	if (r && errno == ENOENT && c->again && !flags)
+		return 0;
 	return r ? -errno : 0;
 }
 
@@ -327,7 +389,7 @@ int fs_op_rename(struct fs *fs, struct op_ctx *c, struct nodeid parent, const ch
 		return r;
 	removal_begin(fs, &gone, &to, newname);
 	gone.last = gone.last && !(flags & RENAME_EXCHANGE);
-	r = rename_name(&from, name, &to, newname, flags);
+	r = rename_name(c, &from, name, &to, newname, flags);
 	return (int)effect_end(fs, &e, removal_end(fs, &gone, r));
 }
 
@@ -355,6 +417,17 @@ static int link_inode(const struct fs *fs, const struct inode_use *u, int dir, c
 	return linkat(fs->cfg.proc_self_fd, proc_name, dir, name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 
+static bool linked_before(const struct op_ctx *c, const struct inode_use *u, int dir, const char *name)
+{
+	struct inode_key key;
+	struct statx st;
+
+	if (!c->again || statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, INODE_KEY_MASK, &st))
+		return false;
+	key = inode_key_of(&st);
+	return key.ino == u->inode->key.ino && key.dev == u->inode->key.dev;
+}
+
 int fs_op_link(struct fs *fs, struct op_ctx *c, struct nodeid node, struct nodeid newparent,
 	const char *newname, struct op_entry *out)
 {
@@ -369,11 +442,14 @@ int fs_op_link(struct fs *fs, struct op_ctx *c, struct nodeid node, struct nodei
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
+	op_intend(c, 0, 0);
 	do {
 		r = link_inode(fs, &u, dir.fd, newname);
 	} while (r && fs_again(c));
+	if (r == -EEXIST && linked_before(c, &u, dir.fd, newname))
+		r = 0;
 	r = (int)effect_end(fs, &e, r);
-	return r ? r : fs_lookup_at(fs, &dir, newname, out);
+	return r ? r : fs_lookup_at(fs, c, &dir, newname, out);
 }
 
 int fs_op_readlink(struct fs *fs, struct op_ctx *c, struct nodeid node, char *buf, size_t *len)

@@ -191,12 +191,12 @@ static int create_existing(
 	int r = cred_daemon(o->fs);
 
 	if (!r)
-		r = fs_lookup_at(o->fs, parent, name, out);
+		r = fs_lookup_at(o->fs, o->c, parent, name, out);
 	if (r)
 		return r == -ENOENT ? -ESTALE : r;
 	r = open_existing(o, out);
 	if (r)
-		inode_forget(o->fs->inodes, out->node, 1);
+		fs_lookup_undo(o->fs, o->c, out);
 	return r;
 }
 
@@ -215,7 +215,7 @@ static int learn_fd(struct fs *fs, const struct inode_use *dir, int fd, struct o
 	if (path_fd < 0)
 		return -errno;
 	key = inode_key_of(&out->st);
-	r = inode_learn(fs->inodes, &key, path_fd, &out->node);
+	r = inode_learn(fs->inodes, &key, path_fd, NULL, &out->node);
 	if (r >= 0)
 		fs_found(fs, dir, NULL, out);
 	return MIN(r, 0);
@@ -259,8 +259,10 @@ static int make_as_caller(
 	int flags = name ? o->host | O_CREAT | O_EXCL : o->host | O_TMPFILE;
 	bool label_left = false;
 	int r = cred_create_begin(o->fs, o->c, m, &label_left);
-	autofd int fd = r ? r : make_here(o, parent->fd, name, flags, m->mode);
 
+	if (!r)
+		fs_intend_create(o->c);
+	autofd int fd = r ? r : make_here(o, parent->fd, name, flags, m->mode);
 	if (!r && fd < 0)
 		r = fd;
 	cred_create_end(o->fs, m);
@@ -274,6 +276,29 @@ static int make_as_caller(
 	return r ? r : fd_take(&fd);
 }
 
+/* What an earlier process made for this request, with its label, which may be missing. -errno or a
+ * descriptor. */
+static int open_made(
+	struct opening *o, const struct inode_use *parent, const char *name, const struct op_mode *m)
+{
+	int r = cred_daemon(o->fs);
+	autofd int path_fd = r ? r : openat(parent->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autofd int fd = path_fd < 0 ? -EEXIST : fs_reopen(o->fs, o->c, path_fd, S_IFREG, (uint32_t)o->host);
+
+	if (fd >= 0 && m->secctx_name)
+		r = fs_setxattr_fd(o->fs, fd, m->secctx_name, m->secctx, m->secctx_len);
+	return r ? r : fd_take(&fd);
+}
+
+static int make_or_find(
+	struct opening *o, const struct inode_use *parent, const char *name, const struct op_mode *m)
+{
+	int r = make_as_caller(o, parent, name, m);
+
+	return r == -EEXIST && fs_made_before(o->c, parent->fd, name, S_IFREG) ? open_made(o, parent, name, m)
+									       : r;
+}
+
 static int make(struct opening *o, struct nodeid dir, const struct inode_use *parent, const char *name,
 	const struct op_mode *m)
 {
@@ -281,7 +306,7 @@ static int make(struct opening *o, struct nodeid dir, const struct inode_use *pa
 		.kind = EFFECT_CREATE, .node = {dir}, .nodes = name ? 1 : 0, .unique = o->c->unique};
 	int r = effect_begin(o->fs, &e);
 
-	return r ? r : (int)effect_end(o->fs, &e, make_as_caller(o, parent, name, m));
+	return r ? r : (int)effect_end(o->fs, &e, make_or_find(o, parent, name, m));
 }
 
 int fs_op_create(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name,
@@ -347,6 +372,15 @@ int fs_op_flush(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	return close_copy(c, f.fd);
 }
 
+int fs_release_handle(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, bool dir)
+{
+	int r;
+
+	op_intend(c, 0, 0);
+	r = handle_release(fs->handles, node, fh, dir);
+	return r == -EBADF && c->again ? 0 : r;
+}
+
 int fs_op_release(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, bool flock_too,
 	uint64_t lock_owner)
 {
@@ -359,5 +393,5 @@ int fs_op_release(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 			flock(f.fd, LOCK_UN);
 	}
 	lock_release(fs, node, fh);
-	return handle_release(fs->handles, node, fh, false);
+	return fs_release_handle(fs, c, node, fh, false);
 }

@@ -224,6 +224,15 @@ static int set_value(const struct fs *fs, const struct target *t, const void *va
 	return r ? r : sys_set(t, acl, size, flags);
 }
 
+/* An attribute that must be new: on another run the earlier one's does not count as being there. */
+static int intend_new(struct op_ctx *c, const struct target *t, int flags)
+{
+	if (!c->intent || !(flags & XATTR_CREATE))
+		return flags;
+	op_intend(c, !c->again && sys_get(t, NULL, 0) >= 0, 0);
+	return c->again && !c->intent->value[0] ? 0 : flags;
+}
+
 int fs_op_setxattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const char *name, const void *value,
 	size_t size, uint32_t flags, uint32_t setxattr_flags)
 {
@@ -243,7 +252,7 @@ int fs_op_setxattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const ch
 							       : cred_daemon(fs);
 	if (!r)
 		r = effect_begin(fs, &e);
-	return r ? r : (int)effect_end(fs, &e, set_value(fs, &t, value, size, (int)flags));
+	return r ? r : (int)effect_end(fs, &e, set_value(fs, &t, value, size, intend_new(c, &t, (int)flags)));
 }
 
 ssize_t fs_op_getxattr(
@@ -310,6 +319,15 @@ ssize_t fs_op_listxattr(struct fs *fs, struct op_ctx *c, struct nodeid node, cha
 	return len > 0 && size ? (ssize_t)filter(fs, c, list, (size_t)len) : len;
 }
 
+static int remove_intended(struct op_ctx *c, const struct target *t)
+{
+	int r;
+
+	op_intend(c, 0, 0);
+	r = sys_remove(t);
+	return r == -ENODATA && c->again ? 0 : r;
+}
+
 int fs_op_removexattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const char *name)
 {
 	struct effect e = {.kind = EFFECT_XATTR, .node = {node}, .nodes = 1, .unique = c->unique};
@@ -320,5 +338,5 @@ int fs_op_removexattr(struct fs *fs, struct op_ctx *c, struct nodeid node, const
 		r = cred_daemon(fs);
 	if (!r)
 		r = effect_begin(fs, &e);
-	return r ? r : (int)effect_end(fs, &e, sys_remove(&t));
+	return r ? r : (int)effect_end(fs, &e, remove_intended(c, &t));
 }

@@ -38,6 +38,7 @@ ssize_t fuse_do_opendir(struct fuse_req *rq)
 	r = rq->s->ops->opendir(rq->s->fs, &rq->w->ctx, req_node(rq), in->flags, &fh);
 	if (r)
 		return r;
+	reply_made(rq, (struct nodeid){0}, fh);
 	out.fh = fh.v;
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }

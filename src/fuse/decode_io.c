@@ -53,6 +53,7 @@ ssize_t fuse_do_open(struct fuse_req *rq)
 	r = rq->s->ops->open(rq->s->fs, &rq->w->ctx, req_node(rq), in->flags, kill_bits(in->open_flags), &fh);
 	if (r)
 		return r;
+	reply_made(rq, (struct nodeid){0}, fh);
 	out.fh = fh.v;
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }
@@ -75,6 +76,7 @@ static ssize_t reply_created(struct fuse_req *rq, const struct op_entry *e, stru
 	} out = {.open = {.fh = fh.v, .open_flags = file_open_flags(rq)}};
 
 	static_assert(sizeof(out) == sizeof(out.entry) + sizeof(out.open), "no padding goes to the guest");
+	reply_made(rq, e->node, fh);
 	reply_fill_entry(rq->s, e, &out.entry);
 	if (is_nameless(rq))
 		out.entry.entry_valid = NAMELESS_VALID;

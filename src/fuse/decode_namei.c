@@ -27,8 +27,20 @@ ssize_t fuse_do_forget(struct fuse_req *rq)
 {
 	const struct fuse_forget_in *in = rq->in;
 
+	if (rq->w->ctx.again)
+		return 0;
+	op_intend(&rq->w->ctx, 0, 0);
 	rq->s->ops->forget(rq->s->fs, req_node(rq), in->nlookup);
 	return 0;
+}
+
+/* Notes that the first @n are done, or begun: once too few is harmless, once too many is not. */
+static void note_forgotten(struct fuse_req *rq, uint32_t n)
+{
+	if (!rq->w->ctx.intent)
+		return;
+	rq->w->ctx.intent->value[0] = n;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* A list that is shorter than it says is not believed at all. */
@@ -39,8 +51,11 @@ ssize_t fuse_do_batch_forget(struct fuse_req *rq)
 
 	if (in->count > cursor_left(&rq->args) / sizeof(*one))
 		return -EINVAL;
-	for (uint32_t i = 0; i < in->count; i++)
+	op_intend(&rq->w->ctx, 0, 0);
+	for (uint64_t i = rq->w->ctx.again ? rq->w->ctx.intent->value[0] : 0; i < in->count; i++) {
+		note_forgotten(rq, (uint32_t)i + 1);
 		rq->s->ops->forget(rq->s->fs, (struct nodeid){one[i].nodeid}, one[i].nlookup);
+	}
 	return 0;
 }
 
@@ -61,6 +76,7 @@ static int label_symlink(
 	if (!r)
 		return 0;
 	ops->unlink(fs, &rq->w->ctx, req_node(rq), name);
+	op_counted(&rq->w->ctx, (struct nodeid){0});
 	ops->forget(fs, e->node, 1);
 	return r;
 }

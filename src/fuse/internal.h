@@ -121,6 +121,8 @@ static inline bool req_negotiated(const struct fuse_req *rq, uint64_t flag)
  * written then). */
 ssize_t reply_bytes(struct fuse_req *rq, size_t off, const void *p, size_t len);
 ssize_t reply_entry(struct fuse_req *rq, const struct op_entry *e);
+/* The guest is about to hear of these; either may be 0. */
+void reply_made(struct fuse_req *rq, struct nodeid node, struct op_fh fh);
 /* How long the guest may believe the attributes: not at all where the host may take SUID and SGID away at a
  * write, after which Linux asks for size and times again, but not for the mode. */
 struct timeout attr_timeout_of(const struct fuse_session *s, const struct op_entry *e);

@@ -45,6 +45,19 @@ enum op_block {
 	OP_BLOCK_ANSWER,
 };
 
+/*
+ * What a request notes of its effects, in memory that outlives the process, so that another one that runs it
+ * again knows what has happened. Written by the request's thread, or by the next process.
+ */
+struct op_intent {
+	uint64_t request;  /* its number among those of the queue; the queue's */
+	uint32_t crashes;  /* processes that ended by themselves while they were at it; the queue's */
+	uint32_t begun;	   /* the effect may have happened: op_intend() */
+	uint64_t value[2]; /* what the op noted with that */
+	uint64_t node;	   /* an inode that it counted a lookup of, and a handle that it opened: given back */
+	uint64_t fh;	   /* ahead of another run, whose own the guest gets; 0: none */
+};
+
 /* The request at hand: who asks, and what an op may ask of the thread that runs it. */
 struct op_ctx {
 	uint64_t unique;
@@ -62,7 +75,23 @@ struct op_ctx {
 	/* True once the request shall not wait any longer (INTERRUPT, or the session ends). Its thread also
 	 * gets a signal, again and again. */
 	_Atomic bool cancelled;
+
+	struct op_intent *intent; /* NULL: nothing is noted */
+	bool again; /* an earlier process had begun the effect; what it noted stands in @intent */
 };
+
+/* The effect may happen from now on: what an op can be told by, should it be run again, is noted. An earlier
+ * process's note stays. */
+static inline void op_intend(struct op_ctx *c, uint64_t a, uint64_t b)
+{
+	if (!c->intent || c->again)
+		return;
+	c->intent->value[0] = a;
+	c->intent->value[1] = b;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	c->intent->begun = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 /* What the session negotiated with the guest's kernel and the options ask for (FUSE_INIT flags in brackets).
  */
@@ -118,6 +147,16 @@ struct op_mode {
 	const void *secctx;
 	uint32_t secctx_len;
 };
+
+/* A lookup was counted for the guest, which has not heard of it, or is not counted any more (0): after the
+ * first, ahead of the second, so that no death in between makes the guest believe in a count that is gone. */
+static inline void op_counted(struct op_ctx *c, struct nodeid node)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (c->intent)
+		c->intent->node = node.v;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
 /* One directory entry. @off is the position behind it. @name lives until the next call on the handle by any
  * thread, so a session calls readdir for one handle at a time (it holds dir_lock() ... dir_unlock()). */

@@ -81,10 +81,21 @@ void reply_fill_entry(const struct fuse_session *s, const struct op_entry *e, st
 	reply_fill_attr(e, &out->attr);
 }
 
+void reply_made(struct fuse_req *rq, struct nodeid node, struct op_fh fh)
+{
+	struct op_intent *in = rq->w->ctx.intent;
+
+	if (!in)
+		return;
+	in->node = node.v;
+	in->fh = fh.v;
+}
+
 ssize_t reply_entry(struct fuse_req *rq, const struct op_entry *e)
 {
 	struct fuse_entry_out out;
 
+	reply_made(rq, e->node, OP_NO_HANDLE);
 	reply_fill_entry(rq->s, e, &out);
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }

@@ -173,9 +173,40 @@ static void prepare_worker(struct fuse_req *rq)
 	w->ctx.nsupp = 0;
 	w->ctx.supp = NULL;
 	w->ctx.may_block = w->may_block ? may_block : NULL;
+	w->ctx.intent = rq->chain->intent;
+	w->ctx.again = w->ctx.intent && w->ctx.intent->begun;
 	atomic_store_explicit(&w->ctx.cancelled, false, memory_order_relaxed);
 	w->handed_over = false;
 	atomic_store_explicit(&w->unique, rq->h.unique, memory_order_release);
+}
+
+static void release_made(struct fuse_req *rq, struct nodeid made, struct op_fh fh)
+{
+	const struct fuse_ops *ops = rq->s->ops;
+
+	if (rq->h.opcode == FUSE_OPENDIR)
+		ops->releasedir(rq->s->fs, &rq->w->ctx, req_node(rq), fh);
+	else
+		ops->release(rq->s->fs, &rq->w->ctx, made.v ? made : req_node(rq), fh, false, 0);
+}
+
+/* What an earlier process got for the guest, which has not heard of it. */
+static void take_back(struct fuse_req *rq)
+{
+	struct op_intent *in = rq->w->ctx.intent;
+	struct nodeid node;
+	struct op_fh fh;
+
+	if (!in || (!in->node && !in->fh))
+		return;
+	node.v = in->node;
+	fh.v = in->fh;
+	in->node = in->fh = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (fh.v)
+		release_made(rq, node, fh);
+	if (node.v)
+		rq->s->ops->forget(rq->s->fs, node, 1);
 }
 
 /* With the session's state held still. */
@@ -187,6 +218,7 @@ static ssize_t handle(struct fuse_req *rq, const struct opcode *op)
 		return -EROFS;
 	if (op->flags & OPC_XATTR && !rq->s->cfg.xattr)
 		return -ENOSYS;
+	take_back(rq);
 	return op->handle(rq);
 }
 
@@ -266,6 +298,21 @@ ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 	if (w->gone || (w->waited && w->may_block(w->arg, OP_BLOCK_ANSWER)))
 		return 0;
 	return rq.can_reply && !(op->flags & OPC_NO_REPLY) ? put_header(&rq, r) : 0;
+}
+
+ssize_t fuse_worker_refuse(struct fuse_worker *w, struct fuse_chain *chain, int error)
+{
+	struct iovec head[sizeof(struct fuse_out_header)];
+	struct fuse_req rq = {.w = w, .s = w->session, .chain = chain, .head = head};
+
+	if (iov_read(chain->in, chain->nin, 0, &rq.h, sizeof(rq.h)) < sizeof(rq.h))
+		return -EPROTO;
+	find_reply_room(&rq);
+	log_error("fuse: unique %lu, opcode %u, inode %#lx, %u bytes, of user %u, group %u, process %u: "
+		  "refused with %s",
+		(unsigned long)rq.h.unique, rq.h.opcode, (unsigned long)rq.h.nodeid, rq.h.len, rq.h.uid,
+		rq.h.gid, rq.h.pid, strerrorname_np(-error));
+	return rq.can_reply && !(find_opcode(&rq)->flags & OPC_NO_REPLY) ? put_header(&rq, error) : 0;
 }
 
 static struct timeout choose_timeout(const struct fuse_session_config *cfg, double asked)

@@ -53,6 +53,7 @@ struct fuse_chain {
 	unsigned int nin;
 	struct iovec *out;
 	unsigned int nout;
+	struct op_intent *intent; /* NULL: what it does is not noted */
 };
 
 /* What one thread needs to handle requests: copies of arguments, room for replies. One a thread, reused. */
@@ -82,6 +83,9 @@ void fuse_worker_free(struct fuse_worker *w);
  * and the caller gives it back so).
  */
 ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain);
+
+/* Answers @error (-errno) without looking further than the header. Otherwise as fuse_worker_handle(). */
+ssize_t fuse_worker_refuse(struct fuse_worker *w, struct fuse_chain *chain, int error);
 
 /*
  * Cancels what this worker does now, if it waits for a lock (its op returns -EINTR soon). From any other

@@ -326,6 +326,22 @@ static void check_written(struct scene *s, ssize_t r)
 		host_expect_file(s->host, "empty", s->data, (size_t)r);
 }
 
+static ssize_t run_append(struct scene *s)
+{
+	struct fuse_write_in in;
+	struct fuse_write_out out;
+	struct fc_op op;
+	ssize_t r;
+
+	fc_op_write(&op, &in, s->e, SCENE_SIZE, 0);
+	in.flags = O_APPEND | O_RDWR;
+	op.data = s->data;
+	op.reply = &out;
+	r = fc_start(s->c, &op);
+	r = r ? r : fc_wait(s->c, &op);
+	return r < 0 ? r : (ssize_t)out.size;
+}
+
 static ssize_t run_fsync(struct scene *s)
 {
 	return fc_fsync(s->c, s->f, false);
@@ -449,6 +465,13 @@ static ssize_t run_setxattr(struct scene *s)
 	char value[] = "new value";
 
 	return fc_setxattr(s->c, s->node_f, "user.made", (struct iovec){value, sizeof(value)}, 0);
+}
+
+static ssize_t run_setxattr_new(struct scene *s)
+{
+	char value[] = "new value";
+
+	return fc_setxattr(s->c, s->node_f, "user.made", (struct iovec){value, sizeof(value)}, XATTR_CREATE);
 }
 
 static void check_xattr(struct scene *s, ssize_t r)
@@ -688,6 +711,7 @@ const struct kind kinds[] = {
 	{"release", NULL, run_release, NULL},
 	{"read", NULL, run_read, NULL},
 	{"write", NULL, run_write, check_written},
+	{"append", NULL, run_append, check_written},
 	{"fsync", NULL, run_fsync, NULL},
 	{"fdatasync", NULL, run_fdatasync, NULL},
 	{"flush", NULL, run_flush, NULL},
@@ -703,6 +727,7 @@ const struct kind kinds[] = {
 	{"releasedir", NULL, run_releasedir, NULL},
 	{"fsyncdir", NULL, run_fsyncdir, NULL},
 	{"setxattr", NULL, run_setxattr, check_xattr},
+	{"setxattr of a new one", NULL, run_setxattr_new, check_xattr},
 	{"getxattr", put_xattr, run_getxattr, NULL},
 	{"listxattr", put_xattr, run_listxattr, NULL},
 	{"removexattr", put_xattr, run_removexattr, NULL},

@@ -99,12 +99,46 @@ static void test_amid_writes(void **state)
 	}
 }
 
+/* What ends one process after the other is given up, and nothing else with it. */
+static void test_crashes(void **state)
+{
+	struct test *t = *state;
+	struct worker w = find_worker(t);
+	struct fc_file f = guest_create(t, "f", O_RDWR), g = guest_open(t, "f", O_RDWR);
+	struct fuse_lk_in held = {
+		.fh = f.fh, .owner = 1, .lk = {.end = FC_OFFSET_MAX, .type = F_WRLCK, .pid = 1}};
+	struct fuse_lk_in wanted = held;
+	struct fuse_attr_out attr;
+	struct fc_op op;
+
+	wanted.fh = g.fh;
+	wanted.owner = 2;
+	OK(fc_setlk(t->c, f.node, &held));
+	OK(fc_setlkw_start(t->c, g.node, &wanted, &op));
+	for (unsigned int i = 0; i < 3; i++) {
+		OK(fc_getattr(t->c, f.node, 0, &attr)); /* the wait has begun, or its turn comes again */
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+		assert_false(op.done);
+		OK(worker_kill(&w, SIGSEGV));
+	}
+	ERR(fc_wait(t->c, &op), EIO);
+	OK(fc_getattr(t->c, f.node, 0, &attr));
+	ERR(fc_setlk(t->c, g.node, &wanted), EAGAIN); /* the other's lock has outlived them all */
+	held.lk.type = F_UNLCK;
+	OK(fc_setlk(t->c, f.node, &held));
+	OK(fc_setlk(t->c, g.node, &wanted));
+	OK(fc_flush(t->c, g, 2));
+	OK(fc_release(t->c, f));
+	OK(fc_release(t->c, g));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_between),
 		TEST(test_descriptors),
 		TEST(test_amid_writes),
+		TEST(test_crashes),
 	};
 
 	return TEST_RUN(tests, TEST_ALL, &(struct vm_config){0}, NULL);

@@ -109,7 +109,7 @@ static struct iovec *cut(uint8_t *p, size_t len, size_t piece, unsigned int *n)
 
 ssize_t guest_send_by(struct guest *g, struct fuse_worker *w)
 {
-	struct fuse_chain chain;
+	struct fuse_chain chain = {0};
 	uint8_t *in = malloc(MAX(g->len, 1));
 	struct iovec *iin, *iout;
 	ssize_t r;

@@ -486,7 +486,7 @@ static void a_request_without_a_header_is_a_bad_chain(void **state)
 	for (size_t len = 0; len < 40; len++) {
 		uint8_t in[40] = {0}, out[64];
 		struct iovec iin = {in, len}, iout = {out, sizeof(out)};
-		struct fuse_chain chain = {&iin, len != 0, &iout, 1};
+		struct fuse_chain chain = {&iin, len != 0, &iout, 1, NULL};
 
 		assert_int_equal(fuse_worker_handle(g.worker, &chain), -EPROTO);
 	}
@@ -602,7 +602,7 @@ static void *wait_for_lock(void *arg)
 		{.lk.type = F_WRLCK}};
 	struct fuse_out_header out = {0};
 	struct iovec iin = {&in, sizeof(in)}, iout = {&out, sizeof(out)};
-	struct fuse_chain chain = {&iin, 1, &iout, 1};
+	struct fuse_chain chain = {&iin, 1, &iout, 1, NULL};
 
 	fuse_worker_handle(w->worker, &chain);
 	w->error = out.error;
@@ -726,7 +726,7 @@ static void *send_many(void *arg)
 			uint8_t body[128];
 		} out = {0};
 		struct iovec iin = {&in, sizeof(in)}, iout = {&out, sizeof(out)};
-		struct fuse_chain chain = {&iin, 1, &iout, 1};
+		struct fuse_chain chain = {&iin, 1, &iout, 1, NULL};
 
 		fuse_worker_handle(c->worker, &chain);
 		if (out.h.error && !(out.h.error == -EIO && c->opcode == FUSE_GETATTR))
