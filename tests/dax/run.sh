@@ -150,7 +150,15 @@ check_peers() {
 	[ "$(requests first 15)$(requests second 15)" = 00 ] || fail "READ reached a daemon"
 }
 
-# Paused, continued, unbound from its driver, rebooted: QEMU lives, and the share is as before.
+# kill_worker PID: the process that serves, deepest below the one that was started.
+kill_worker() {
+	local p=$1 child
+	while child=$(pgrep -P "$p"); do p=$child; done
+	[ "$p" != "$1" ] || fail "the daemon has no worker"
+	kill -KILL "$p"
+}
+
+# Its daemon's worker killed, paused, continued, unbound from its driver, rebooted: QEMU lives, and the share is as before.
 check_life() {
 	make_share life
 	daemon life life
@@ -168,11 +176,13 @@ check_life() {
 		[ -e "$T/life/ready" ] && break
 		sleep 0.1
 	done
+	kill_worker "${pids[0]}"
 	monitor life "migrate exec:cat>/dev/null" | grep -i "non-migratable" >/dev/null || fail "QEMU migrates such a device"
 	monitor life stop cont stop cont "info status" | grep "VM status: running" >/dev/null || fail "QEMU does not go on"
 	rm -f "$T/life/ready"
 	wait $one || fail "QEMU"
 	says life "second life"
+	grep -q "serving goes on" "$T/life.log" || fail "no worker took over"
 }
 
 # The same measurement on a mapped share, on one without a window, and on the guest's own memory.
