@@ -51,6 +51,14 @@ bool fdmap_has(const struct fdmap *m, int fd)
 	return n / 64 < m->words && m->bits[n / 64] >> n % 64 & 1;
 }
 
+void fdmap_remove(struct fdmap *m, int fd)
+{
+	uint32_t n = (uint32_t)fd;
+
+	if (n / 64 < m->words)
+		m->bits[n / 64] &= ~(UINT64_C(1) << n % 64);
+}
+
 void fdmap_free(struct fdmap *m)
 {
 	free(m->bits);

@@ -17,6 +17,7 @@ struct fdmap {
 /* Adds a number. -1 is no descriptor, and nothing to do. 0, -EINVAL (no number, or one of somebody else's in
  * the set already), or -ENOMEM. */
 int fdmap_add(struct fdmap *m, int fd);
+void fdmap_remove(struct fdmap *m, int fd); /* one that is not in the set: nothing to do */
 bool fdmap_has(const struct fdmap *m, int fd);
 void fdmap_free(struct fdmap *m);
 

@@ -9,6 +9,7 @@
 #include "daemon/claims.h"
 #include "daemon/outside.h"
 #include "daemon/serve.h"
+#include "daemon/store.h"
 #include "daemon/supervise.h"
 
 #include <ctype.h>
@@ -37,9 +38,13 @@ struct daemon {
 	int file[INHERITED_FILES_MAX]; /* regular files that were open at the start */
 	unsigned int nfiles;
 	struct segment segment;
-	int proc;	   /* O_PATH: /proc, for workers */
-	bool worker;	   /* this process is one, of a supervisor */
-	int worker_status; /* in the supervisor: how its last worker ended */
+	int proc;	      /* O_PATH: /proc, for workers */
+	bool worker;	      /* this process is one, of a supervisor */
+	int worker_status;    /* in the supervisor: how its last worker ended */
+	struct store store;   /* what the next start shall have */
+	bool keep;	      /* in the supervisor: it shall */
+	struct stored stored; /* what this start had from the last one */
+	uint32_t restarts;    /* workers that there were before this process */
 };
 
 /* One line, whatever stood in the argument that it quotes. */
@@ -55,11 +60,11 @@ static int fail(const struct options *o, int status, struct err *err)
 }
 
 /*
- * Inherited descriptors, but @keep, which is meant for us, would be ways out of the sandbox. Regular files
- * stay open in the process that was started, and only there: libvirt takes a lock on its PID file that is
- * gone with the descriptor, and by which it knows that there is somebody to end with the domain.
+ * Inherited descriptors, but @keep and @too, which are meant for us, would be ways out of the sandbox.
+ * Regular files stay open in the process that was started, and only there: libvirt takes a lock on its PID
+ * file that is gone with the descriptor, and by which it knows that there is somebody to end with the domain.
  */
-static void close_inherited(struct daemon *d, uint32_t keep)
+static void close_inherited(struct daemon *d, uint32_t keep, uint32_t too)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *e;
@@ -68,7 +73,7 @@ static void close_inherited(struct daemon *d, uint32_t keep)
 	while (dir && (e = readdir(dir))) {
 		int fd = atoi(e->d_name);
 
-		if (fd <= STDERR_FILENO || (uint32_t)fd == keep || fd == dirfd(dir))
+		if (fd <= STDERR_FILENO || (uint32_t)fd == keep || (uint32_t)fd == too || fd == dirfd(dir))
 			continue;
 		if (d->nfiles < INHERITED_FILES_MAX && !fstat(fd, &st) && S_ISREG(st.st_mode))
 			d->file[d->nfiles++] = fd;
@@ -153,6 +158,21 @@ static void overdue(void *arg)
 	outside_remove(&d->outside);
 }
 
+static void outside_told_by(void *arg, char word)
+{
+	struct daemon *d = arg;
+
+	outside_told(&d->outside, word);
+}
+
+/* The child has them. */
+static void forget_stored(void *arg)
+{
+	struct daemon *d = arg;
+
+	store_drop(&d->stored);
+}
+
 static struct serve_config serve_config(struct daemon *d, int signals)
 {
 	struct serve_config cfg = {
@@ -189,6 +209,13 @@ static void tell_ready(struct daemon *d)
 	log_info("serving %s", d->opt.sandbox.shared_dir);
 }
 
+static bool is_first(const struct daemon *d)
+{
+	const struct supervised *rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
+
+	return rec->restarts == d->restarts;
+}
+
 static int serve(struct daemon *d, const struct serve_config *cfg, struct err *err)
 {
 	struct serve *s;
@@ -202,7 +229,7 @@ static int serve(struct daemon *d, const struct serve_config *cfg, struct err *e
 	if (!r) {
 		if (d->segment.adopt)
 			log_warn("serving goes on");
-		else
+		if (is_first(d))
 			tell_ready(d);
 		r = serve_run(s, err);
 		tell(d, OUTSIDE_STOPPING);
@@ -234,27 +261,73 @@ static int work(struct daemon *d, struct serve_config *cfg, struct err *err)
 	return serve(d, cfg, err);
 }
 
+/* The descriptors that are no worker's: those that were open at the start, but for what earlier workers had.
+ */
+static int find_base(const struct daemon *d, int end, struct fdmap *base, struct err *err)
+{
+	if (fdmap_add_open(base, MAX(FIRST_FDS, end)))
+		return err_set(err, ENOMEM, "no memory");
+	for (uint32_t fd = 0; fd < d->stored.fds.words * 64; fd++)
+		if (fdmap_has(&d->stored.fds, (int)fd) && (int)fd != d->stored.state &&
+			(int)fd != d->stored.mounts)
+			fdmap_remove(base, (int)fd);
+	return 0;
+}
+
+static void hand_over(struct daemon *d, const struct fdmap *base)
+{
+	struct err err;
+
+	tell(d, OUTSIDE_STOPPING);
+	if (store_pack(&d->store, d->outside.notify, base, d->segment.fd, &err))
+		log_error("%s: the guest's connection ends", err.text);
+}
+
 /* In the supervisor *@status is the worker's end. */
 static int serve_supervised(struct daemon *d, struct serve_config *cfg, struct err *err)
 {
+	bool keeps = d->outside.keeps && !geteuid() && !d->opt.dax.window;
 	struct fdmap base = {0};
 	int r = fs_prepare(&cfg->fs, err);
 
 	d->proc = openat(cfg->fs.proc_self_fd, "../..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!r && d->proc < 0)
 		r = err_sys(err, errno, "/proc");
-
+	if (!r && keeps)
+		r = store_prepare(&d->store, d->proc, d->stored.mounts, err);
 	if (!r)
 		r = sandbox_lock(&d->opt.sandbox, SANDBOX_SUPERVISOR, NULL, err);
-	if (!r && fdmap_add_open(&base, MAX(FIRST_FDS, cfg->socket + 1)))
-		r = err_set(err, ENOMEM, "no memory");
+	if (!r)
+		r = find_base(d, cfg->socket + 1, &base, err);
 	cfg->base_fds = &base;
 	if (!r)
-		r = supervise(segment_at(&d->segment, SEGMENT_SUPERVISED), &d->worker_status, err);
+		r = supervise(segment_at(&d->segment, SEGMENT_SUPERVISED), keeps ? &d->keep : NULL,
+			&d->worker_status, err);
 	if (!r)
 		r = work(d, cfg, err);
+	else if (d->keep)
+		hand_over(d, &base);
 	fdmap_free(&base);
 	return r;
+}
+
+/* What an earlier process left where it can be used, else a new one. */
+static int make_segment(struct daemon *d, const struct serve_config *cfg, struct err *err)
+{
+	struct supervised *rec;
+
+	if (d->stored.state < 0)
+		return serve_segment(cfg, &d->segment, err);
+	if (!d->opt.recover || serve_segment_again(cfg, d->stored.state, &d->segment, err)) {
+		log_warn("the state of the last start cannot be used, and the guest's connection ends: %s",
+			d->opt.recover ? err->text : "--no-recover");
+		store_drop(&d->stored);
+		return serve_segment(cfg, &d->segment, err);
+	}
+	rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
+	d->restarts = ++rec->restarts;
+	rec->died_of = SIGKILL;
+	return 0;
 }
 
 static int serve_somehow(struct daemon *d, struct err *err)
@@ -265,7 +338,7 @@ static int serve_somehow(struct daemon *d, struct err *err)
 
 	if (signals < 0)
 		return signals;
-	r = serve_segment(&cfg, &d->segment, err);
+	r = make_segment(d, &cfg, err);
 	if (r)
 		return r;
 	cfg.segment = &d->segment;
@@ -314,21 +387,28 @@ static int run(struct daemon *d)
 
 	set_up_signals();
 	open_standard_streams();
-	close_inherited(d, o->fd);
+	close_inherited(d, o->fd, o->store);
 	tzset(); /* the sandbox has another /etc/localtime, perhaps the guest's */
 	log_setup(o->log_level, o->syslog, "colofsd");
 	if (o->remark)
 		log_warn("%s", o->remark);
-	if (outside_check(o, &err) || sandbox_prepare(&o->sandbox, &err) ||
-		outside_make(&d->outside, o, &err))
+	if (outside_check(o, &err) || sandbox_prepare(&o->sandbox, &err))
 		return fail(o, USAGE, &err);
+	d->stored = (struct stored){.state = -1, .mounts = -1};
+	if (o->store != OPTIONS_NO_FD && store_unpack((int)o->store, &o->fd, &d->stored, &err))
+		log_warn("%s", err.text);
+	if (outside_make(&d->outside, o, &err))
+		return fail(o, USAGE, &err);
+	if (o->store != OPTIONS_NO_FD)
+		store_forget(d->outside.notify);
 	if (open_window(d, &err)) {
 		outside_remove(&d->outside);
 		return fail(o, EXIT_FAILURE, &err);
 	}
 	o->sandbox.supervised = o->recover;
 	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
-	o->sandbox.parent = (struct sandbox_parent){outside_told, outside_remove, &d->outside};
+	o->sandbox.parent = (struct sandbox_parent){
+		.told = outside_told_by, .begin = forget_stored, .end = overdue, .arg = d};
 	r = sandbox_enter(&o->sandbox, &d->root, &err);
 	if (d->root.parent >= 0) {
 		outside_leave(&d->outside);

@@ -12,7 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define FIRST_SOCKET 3
+#define FIRST_PASSED 3
+#define PASSED_MAX   64
 
 int notify_open(void)
 {
@@ -62,18 +63,41 @@ uint32_t notify_watchdog(void)
 	return (uint32_t)MAX(MIN(us / 1000, (uint64_t)INT_MAX), 1);
 }
 
-int notify_socket(struct err *err)
+bool notify_keeps(void)
 {
-	uint64_t n = number("LISTEN_FDS"), pid = number("LISTEN_PID");
+	return number("FDSTORE") > 0;
+}
 
+/* The name of descriptor @i in a list with colons between. */
+static bool is_store(const char *names, uint64_t i)
+{
+	while (names && i--) {
+		names = strchr(names, ':');
+		names += names != NULL;
+	}
+	return names && strcspn(names, ":") == strlen(NOTIFY_STORE_NAME) &&
+	       !strncmp(names, NOTIFY_STORE_NAME, strlen(NOTIFY_STORE_NAME));
+}
+
+int notify_passed(struct notify_passed *out, struct err *err)
+{
+	uint64_t n = number("LISTEN_FDS"), pid = number("LISTEN_PID"), sockets = 0;
+	const char *names = getenv("LISTEN_FDNAMES");
+
+	*out = (struct notify_passed){0};
+	if (pid != (uint64_t)getpid())
+		n = 0;
+	for (uint64_t i = 0; i < MIN(n, (uint64_t)PASSED_MAX); i++) {
+		bool store = is_store(names, i);
+
+		*(store ? &out->store : &out->socket) = FIRST_PASSED + (int)i;
+		sockets += !store;
+	}
 	unsetenv("LISTEN_FDNAMES");
-	if (!n || pid != (uint64_t)getpid())
-		return 0;
-	if (n > 1)
+	if (sockets > 1)
 		return err_set(err, EINVAL,
 			"the service manager passes %llu sockets, and one can be served; name one in the "
-			".socket "
-			"unit",
-			(unsigned long long)n);
-	return FIRST_SOCKET;
+			".socket unit",
+			(unsigned long long)sockets);
+	return 0;
 }

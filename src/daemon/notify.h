@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A descriptor that notify_send() takes, -1 if nobody wants to be told. No error is worth ending for. */
@@ -19,7 +20,15 @@ void notify_send(int fd, const char *state);
 /* Every how many milliseconds it is to be told that we are alive, at the least; 0: it does not ask. */
 uint32_t notify_watchdog(void);
 
-/* The descriptor of the socket, 0: none was passed to this process. -EINVAL with @err: several were. */
-int notify_socket(struct err *err);
+/* True if it keeps descriptors across restarts. */
+bool notify_keeps(void);
+#define NOTIFY_STORE_NAME "colofs" /* what it calls ours */
+
+/* What it passed to this process; 0: nothing. -EINVAL with @err: several sockets. */
+struct notify_passed {
+	int socket; /* listening */
+	int store;  /* what it kept (daemon/store.h) */
+};
+int notify_passed(struct notify_passed *out, struct err *err);
 
 #endif

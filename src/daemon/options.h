@@ -31,7 +31,8 @@ struct options_rules {
 struct options {
 	enum options_action action;
 	const char *socket_path, *socket_group, *pid_file;
-	uint32_t fd; /* OPTIONS_NO_FD: none was named */
+	uint32_t fd;	/* OPTIONS_NO_FD: none was named */
+	uint32_t store; /* what the service manager kept (daemon/store.h); OPTIONS_NO_FD: nothing */
 	const char *tag;
 	enum log_level log_level;
 	bool syslog, daemonize, exit_on_disconnect, recover;

@@ -198,11 +198,16 @@ static void derive(struct options *o)
 /* Where the command line names no socket, the service manager may have one for us. */
 static int find_socket(struct options *o, struct err *err)
 {
-	int fd = o->socket_path || o->fd != OPTIONS_NO_FD ? 0 : notify_socket(err);
+	struct notify_passed passed;
+	int r = notify_passed(&passed, err);
 
-	if (fd > 0)
-		o->fd = (uint32_t)fd;
-	return MIN(fd, 0);
+	if (r && (o->socket_path || o->fd != OPTIONS_NO_FD))
+		r = 0;
+	else if (passed.socket && !o->socket_path && o->fd == OPTIONS_NO_FD)
+		o->fd = (uint32_t)passed.socket;
+	if (passed.store)
+		o->store = (uint32_t)passed.store;
+	return r;
 }
 
 int options_check(struct options_parse *p)

@@ -109,6 +109,7 @@ int outside_make(struct outside *out, const struct options *o, struct err *err)
 	out->socket_path = o->socket_path;
 	out->notify = notify_open();
 	out->watchdog = notify_watchdog();
+	out->keeps = notify_keeps() && out->notify >= 0;
 	if (out->notify < 0)
 		out->watchdog = 0;
 	return 0;
@@ -152,7 +153,8 @@ static void close_one(int *fd)
 void outside_leave(struct outside *out)
 {
 	close_one(&out->pid_file);
-	close_one(&out->notify);
+	if (!out->keeps)
+		close_one(&out->notify);
 	close_one(&out->detach.foreground);
 	out->socket_path = NULL;
 }

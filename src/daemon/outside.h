@@ -16,6 +16,7 @@ struct outside {
 	char pid_path[PATH_MAX + 8]; /* "": no pid file */
 	int socket;		     /* listening or connected */
 	int pid_file, notify;	     /* -1: none */
+	bool keeps;		     /* the service manager keeps descriptors: the child may tell it, too */
 	uint32_t watchdog;	     /* milliseconds within which OUTSIDE_ALIVE is to be told; 0: never */
 	struct detach detach;
 };

@@ -106,10 +106,8 @@ static const struct vhost_ops device_ops = {
 	.reset = reset,
 };
 
-int serve_segment(const struct serve_config *cfg, struct segment *out, struct err *err)
+static void lay_out(const struct serve_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS])
 {
-	struct segment_plan plan[SEGMENT_SECTIONS] = {0};
-
 	plan[SEGMENT_SUPERVISED] = (struct segment_plan){sizeof(struct supervised), 1};
 	plan[SEGMENT_DEVICE] = (struct segment_plan){vhost_saved_size(), 1};
 	plan[SEGMENT_TRACK] = (struct segment_plan){vhost_track_size(), 1 + cfg->vhost.request_queues};
@@ -118,7 +116,22 @@ int serve_segment(const struct serve_config *cfg, struct segment *out, struct er
 	plan[SEGMENT_CONN] = fuse_session_plan();
 	fs_plan(&cfg->fs, plan);
 	dax_plan(&cfg->dax, plan);
+}
+
+int serve_segment(const struct serve_config *cfg, struct segment *out, struct err *err)
+{
+	struct segment_plan plan[SEGMENT_SECTIONS] = {0};
+
+	lay_out(cfg, plan);
 	return segment_create(out, plan, err);
+}
+
+int serve_segment_again(const struct serve_config *cfg, int fd, struct segment *out, struct err *err)
+{
+	struct segment_plan plan[SEGMENT_SECTIONS] = {0};
+
+	lay_out(cfg, plan);
+	return segment_open(out, fd, plan, err);
 }
 
 static int vmm_map(void *arg, int fd, uint64_t file_off, uint64_t window_off, uint64_t len,

@@ -40,6 +40,9 @@ struct serve;
 /* Makes the segment for @cfg->vhost, fuse and fs. The caller's; it must outlive the struct serve. 0 or -errno
  * with @err. */
 int serve_segment(const struct serve_config *cfg, struct segment *out, struct err *err);
+/* Opens such a segment of an earlier process's instead; @fd becomes its own on success. -EINVAL: it is of
+ * other options, or of another release. */
+int serve_segment_again(const struct serve_config *cfg, int fd, struct segment *out, struct err *err);
 
 /* Makes everything that can fail, before the sandbox is locked. 0 or -errno with @err. */
 int serve_new(const struct serve_config *cfg, struct serve **out, struct err *err);

@@ -30,7 +30,7 @@ static void signals_of_interest(sigset_t *set)
 }
 
 /* Waits until the worker has ended. *stopping: it was told to. */
-static int wait_for(pid_t worker, bool *stopping, int *status)
+static int wait_for(pid_t worker, bool keep, bool *stopping, int *status)
 {
 	sigset_t set;
 
@@ -47,7 +47,7 @@ static int wait_for(pid_t worker, bool *stopping, int *status)
 		if (sig <= 0 || sig == SIGCHLD)
 			continue;
 		*stopping = true;
-		kill(worker, sig);
+		kill(worker, keep ? SIGKILL : sig);
 	}
 }
 
@@ -81,7 +81,7 @@ static long clone_worker(void)
 #endif
 }
 
-int supervise(struct supervised *rec, int *status, struct err *err)
+int supervise(struct supervised *rec, bool *keep, int *status, struct err *err)
 {
 	pid_t supervisor = getpid();
 	unsigned int fruitless = 0;
@@ -99,9 +99,13 @@ int supervise(struct supervised *rec, int *status, struct err *err)
 			return err_sys(err, errno, "no process to serve with");
 		if (!worker && be_worker(supervisor))
 			return 0;
-		r = wait_for((pid_t)worker, &stopping, status);
+		r = wait_for((pid_t)worker, keep != NULL, &stopping, status);
 		if (r)
 			return err_sys(err, -r, "the serving process is lost");
+		if (stopping && keep && WIFSIGNALED(*status)) {
+			*keep = true;
+			*status = 0;
+		}
 		if (stopping || !WIFSIGNALED(*status))
 			return 1;
 		rec->died_of = WTERMSIG(*status);

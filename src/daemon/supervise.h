@@ -26,9 +26,10 @@ struct supervised {
  * Starts workers until one ends by itself, is told to end (SIGTERM, SIGINT, SIGHUP, which the caller has
  * blocked, are passed on), or one after the other ends by a signal without having served anything. The
  * process has one thread. Returns 0 in each worker, and 1 in the supervisor, with *status as waitpid(2) gives
- * it; or -errno with @err.
+ * it; or -errno with @err. @keep, unless it is NULL: who is told to end kills its worker instead, as if it
+ * had died, *keep says so, and *status is 0.
  */
-int supervise(struct supervised *rec, int *status, struct err *err);
+int supervise(struct supervised *rec, bool *keep, int *status, struct err *err);
 
 /* True for a signal that says that the worker itself went wrong, and was not killed from outside. */
 bool supervised_crashed(const struct supervised *rec);

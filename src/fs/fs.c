@@ -9,6 +9,8 @@
 #include "fs/cred.h"
 #include "fs/mount.h"
 
+#include <fcntl.h>
+
 #define CLOSING_SHARE 32 /* one in so many of the descriptors may wait to be closed */
 
 /* Indices of an ID table go from 1 to its count - 1. */
@@ -34,13 +36,26 @@ static void free_tables(struct fs *fs)
 	free(fs);
 }
 
+/* The records' inodes are on the mounts of the process that made them; so is the root from now on. */
+static int adopt_root(struct fs *fs)
+{
+	autoinode struct inode_use root = {0};
+	int r = inode_use(fs->inodes, NODEID_ROOT, &root);
+
+	if (!r && dup3(root.fd, fs->cfg.root, O_CLOEXEC) < 0)
+		r = -errno;
+	return r;
+}
+
 static int adopt(struct fs *fs)
 {
 	int r = handle_table_adopt(fs->handles);
 
 	if (!r)
 		r = inode_adopt_end(fs->inodes);
-	return r ? r : lock_table_adopt(fs->locks);
+	if (!r)
+		r = lock_table_adopt(fs->locks);
+	return r ? r : adopt_root(fs);
 }
 
 int fs_prepare(const struct fs_config *cfg, struct err *err)

@@ -137,6 +137,8 @@ __attribute__((noreturn)) static void be_parent(pid_t child, int words, const st
 	struct err err;
 	int status;
 
+	if (parent->begin)
+		parent->begin(parent->arg);
 	/* Not dumpable: what is inside a chroot must not get out by our place in /proc. */
 	if (caps_reduce_parent(cfg, &err) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))

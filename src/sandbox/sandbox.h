@@ -26,6 +26,7 @@ enum sandbox_seccomp {
 /* What the waiting parent does outside for the child inside; see sandbox_enter(). */
 struct sandbox_parent {
 	void (*told)(void *arg, char word); /* the child wrote @word to sandbox_root.parent */
+	void (*begin)(void *arg);	    /* the child is there; NULL: nothing to do */
 	void (*end)(void *arg);		    /* the child is gone, the parent about to exit */
 	void *arg;
 };

@@ -140,6 +140,19 @@ int spawn_prepare(struct spawn *s, struct err *err)
 	return s->share < 0 ? err_sys(err, errno, "%s", s->share_path) : 0;
 }
 
+/* As sd_listen_fds(3) wants it. */
+static void pass_on(int kept)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "1", 1);
+	setenv("LISTEN_FDNAMES", "colofs", 1);
+	if (dup2(kept, 3) == 3)
+		fcntl(3, F_SETFD, 0);
+}
+
 static _Noreturn void run_child(const struct argv *a, int log, int fd)
 {
 	dup2(log, STDOUT_FILENO);
@@ -214,9 +227,12 @@ int spawn_launch(struct spawn *s, const struct spawn_config *cfg, struct err *er
 	if (log < 0 || fd < -1)
 		return err_set(err, EIO, "log or socket of the daemon");
 	build_args(&a, s, cfg, fd);
+	dismiss_keeper(s);
 	s->pid = fork();
 	if (s->pid < 0)
 		return err_sys(err, errno, "fork");
+	if (!s->pid && cfg->kept)
+		pass_on(cfg->kept);
 	if (!s->pid)
 		run_child(&a, log, fd);
 	if (start_keeper(s))

@@ -25,6 +25,7 @@ struct spawn_config {
 	enum spawn_socket socket;
 	const char *share;	 /* NULL: share/ of its own directory */
 	const char *const *args; /* more arguments, NULL-terminated; NULL: none */
+	int kept;		 /* 0: none; else what a service manager kept and passes on (LISTEN_FDS) */
 	bool bare; /* only the share, the socket and @args: none of the dialect's usual options */
 };
 
