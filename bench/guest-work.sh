@@ -40,6 +40,8 @@ pack() { tar -cf - tree | cat; }
 walk() { find tree -printf '%s %p\n'; }
 clone() { git clone -q --no-hardlinks "$inputs/repo.git" clone; }
 status() { git -C clone status --porcelain; }
+has_tree() { [ -d tree ] || unpack; }
+has_clone() { [ -d clone ] || clone; }
 build() { cp -r "$inputs/project" . && make -s -j2 -C project; }
 remove() { rm -r tree; }
 
@@ -56,12 +58,12 @@ for row; do
 	mmap-read-4k) fio_row $row --rw=randread --bs=4k --ioengine=mmap $few ;;
 	mmap-write-4k) fio_row $row --rw=randwrite --bs=4k --ioengine=mmap $few --end_fsync=1 ;;
 	untar) timed $row unpack ;;
-	tar) timed $row pack ;;
-	find) timed $row walk ;;
-	git-clone) timed $row clone ;;
-	git-status) timed $row status ;;
+	tar) has_tree; timed $row pack ;;
+	find) has_tree; timed $row walk ;;
+	git-clone) rm -rf clone; timed $row clone ;;
+	git-status) has_clone; timed $row status ;;
 	make-j2) timed $row build ;;
-	rm-r) timed $row remove ;;
+	rm-r) has_tree; timed $row remove ;;
 	*)
 		echo "no such row: $row" >&2
 		exit 2
