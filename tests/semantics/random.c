@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The seeded random mode: several processes make one call after the other in a small tree, so that their
- * order is always the same. A step's choices depend on the seed and its number alone: steps can be left out
- * (--only), which is how shrink.py finds the few that matter.
+ * The seeded random mode: several processes, the first of root and the others of users, make one call after
+ * the other in a small tree, so that their order is always the same. A step's choices depend on the seed and
+ * its number alone: steps can be left out (--only), which is how shrink.py finds the few that matter.
  */
 #include "sem.h"
 
@@ -18,6 +18,7 @@
 
 #define MAX_PROCS 8
 #define SLOTS	  4
+#define USERS	  1000 /* the process of this number is root, those after it users */
 
 /* What a step draws from; arg: state. */
 static unsigned int draw(uint64_t *state, unsigned int n)
@@ -49,7 +50,7 @@ STEP(open)
 
 	if (slots[slot] >= 0)
 		close(slots[slot]);
-	slots[slot] = open(p, flags[f], 0644);
+	slots[slot] = open(p, flags[f], 0666);
 	SAY("open %s %#x in %u", p, (unsigned int)flags[f], slot);
 	return slots[slot] < 0 ? -1 : 0;
 }
@@ -104,7 +105,7 @@ STEP(names)
 {
 	const char *a = path_of(s), *b = path_of(s);
 
-	switch (draw(s, 8)) {
+	switch (draw(s, 9)) {
 	case 0:
 		SAY("link %s %s", a, b);
 		return link(a, b);
@@ -119,14 +120,35 @@ STEP(names)
 		return rmdir(a);
 	case 4:
 		SAY("mkdir %s", a);
-		return mkdir(a, 0755);
+		return mkdir(a, 0777);
 	case 5:
 		SAY("exchange %s %s", a, b);
 		return syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+	case 6:
+		SAY("rename to nothing %s %s", a, b);
+		return syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, RENAME_NOREPLACE);
 	default:
 		SAY("rename %s %s", a, b);
 		return rename(a, b);
 	}
+}
+
+STEP(ask)
+{
+	unsigned int slot = draw(s, SLOTS), off = draw(s, 20000), which = draw(s, 3);
+	const char *p = path_of(s);
+	char to[64];
+
+	if (which == 0) {
+		SAY("access %s %u", p, off % 8);
+		return faccessat(AT_FDCWD, p, (int)(off % 8), AT_EACCESS);
+	}
+	if (which == 1) {
+		SAY("readlink %s", p);
+		return readlink(p, to, sizeof(to));
+	}
+	SAY("fsync %u", slot);
+	return fsync(slots[slot]);
 }
 
 static long show(char *t, const char *what, long r, const struct stat *st)
@@ -157,13 +179,13 @@ STEP(stat)
 STEP(attr)
 {
 	const char *p = path_of(s);
-	unsigned int v = draw(s, 01000), which = draw(s, 3);
+	unsigned int v = draw(s, 010000) & ~02000u, which = draw(s, 3);
 
 	SAY("%s %s %u", which == 0 ? "chmod" : which == 1 ? "chown" : "utimens", p, v);
 	if (which == 0)
 		return chmod(p, v | 0600);
 	if (which == 1)
-		return lchown(p, v, v + 1);
+		return lchown(p, USERS + v % 4, v % 3 ? (gid_t)-1 : USERS + v % 5);
 	return utimensat(AT_FDCWD, p, (struct timespec[2]){{v, 0}, {v, 5}}, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -222,14 +244,22 @@ STEP(lock)
 
 static long (*const kinds[])(uint64_t *s, char *t) = {step_open, step_open, step_open, step_close, step_write,
 	step_write, step_read, step_read, step_truncate, step_names, step_names, step_names, step_stat,
-	step_stat, step_attr, step_xattr, step_space, step_copy, step_lock};
+	step_stat, step_ask, step_attr, step_xattr, step_space, step_copy, step_lock};
 
-/* In the process: arg 0 is the step's own random state. */
+/* In the process: arg 0 is the step's own random state, arg 1 the process's number. */
 static long make_step(const struct proc_call *c, char text[256])
 {
+	static bool is_user;
 	uint64_t s = (uint64_t)c->arg[0];
 	char what[200] = "";
-	long r = kinds[draw(&s, sizeof(kinds) / sizeof(kinds[0]))](&s, what);
+	long r;
+
+	if (c->arg[1] && !is_user) {
+		sem_as(USERS + (uid_t)c->arg[1], USERS + (gid_t)c->arg[1], -1);
+		umask(0);
+		is_user = true;
+	}
+	r = kinds[draw(&s, sizeof(kinds) / sizeof(kinds[0]))](&s, what);
 	int saved = errno;
 
 	if (r == -1)
@@ -279,10 +309,11 @@ int random_run(const struct sem_random *r)
 	char what[32];
 
 	sem_say("seed %llu, %u steps, %u processes", (unsigned long long)r->seed, r->steps, procs);
-	if (mkdir("d1", 0755) || mkdir("d2", 0755) || mkdir("d1/d2", 0755))
+	umask(0);
+	if (chmod(".", 0777) || mkdir("d1", 0777) || mkdir("d2", 0777) || mkdir("d1/d2", 0777))
 		sem_die("making directories");
-	sem_file("a", "first", 0644);
-	sem_file("d1/a", "second", 0644);
+	sem_file("a", "first", 0666);
+	sem_file("d1/a", "second", 0666);
 	for (unsigned int i = 0; i < procs; i++)
 		p[i] = proc_start();
 	for (unsigned int i = 0; i < r->steps; i++) {
@@ -293,6 +324,7 @@ int random_run(const struct sem_random *r)
 		if (only && !only[i])
 			continue;
 		c.arg[0] = (long)s;
+		c.arg[1] = (long)who;
 		snprintf(what, sizeof(what), "step %u process %u", i, who);
 		proc_do(p[who], what, &c);
 		if (!only && i % 100 == 99)
