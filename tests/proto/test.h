@@ -22,15 +22,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Built with a sanitizer of memory or threads: their runtimes have needs of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TEST_SANITIZED true
-#elif defined(__has_feature)
-#define TEST_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define TEST_SANITIZED false
-#endif
-
 struct test {
 	struct vm vm;
 	struct fuse_client *c;	 /* the first request queue's */
