@@ -81,6 +81,8 @@ void file_use_end(struct file_use *u)
 {
 	if (u->handle)
 		handle_put(u->fs->handles, u->handle);
+	else if (u->fs && (u->flags & O_ACCMODE) == O_RDONLY)
+		closing_add(u->fd);
 	else if (u->fs)
 		close(u->fd);
 	*u = (struct file_use){0};
