@@ -654,8 +654,8 @@ static void worker_dies(void **state)
 	OK(map(vm, f.node, RANGE, 1, WRITE));
 	maps = window_maps(&vm->window);
 	for (unsigned int i = 0; i < 5; i++) {
-		memcpy(window_memory(&vm->window) + AT(1) + 4800, "ends!" + i, 1);
-		memcpy(data + RANGE + 4800, "ends!" + i, 1);
+		memcpy(window_memory(&vm->window) + AT(1) + 4800, &"ends!"[i], 1);
+		memcpy(data + RANGE + 4800, &"ends!"[i], 1);
 		OK(worker_kill(&w, SIGKILL));
 		SEES(vm, 0, data, size);
 		LEN(fc_write(&vm->client[1], f, data + size, 3000, size), 3000);
