@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -171,6 +172,43 @@ static void test_restarted(void **state)
 	manager_end(&m);
 }
 
+/* A mount beneath the share, on which a file is open, is still there: as the first daemon had it. */
+static void test_submount(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_entry_out mount_point, e;
+	struct manager m;
+	char path[320];
+
+	manager_begin(&m);
+	vm_configure(vm, &(struct vm_config){0});
+	OK(spawn_prepare(&vm->daemon, &vm->err));
+	snprintf(path, sizeof(path), "%s/m", vm->daemon.share_path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	if (geteuid() || mount("colofs-test", path, "tmpfs", 0, NULL)) {
+		manager_end(&m);
+		skip();
+	}
+	OK(spawn_launch(&vm->daemon, &(struct spawn_config){0}, &vm->err));
+	hear(&m, "READY=1");
+	OK(vm_connect(vm));
+	OK(vm_make_memory(vm));
+	OK(vm_make_queues(vm));
+	OK(vm_start(vm));
+	OK(vm_mount(vm));
+	assert_int_equal(mknodat(vm->daemon.share, "m/before", S_IFREG | 0644, 0), 0);
+	OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "m", &mount_point));
+	OK(fc_lookup(&vm->client[1], mount_point.nodeid, "before", &e));
+	restart(&m, vm);
+	assert_int_equal(mknodat(vm->daemon.share, "m/after", S_IFREG | 0644, 0), 0);
+	OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "m", &e));
+	assert_int_equal(e.nodeid, mount_point.nodeid);
+	OK(fc_lookup(&vm->client[1], mount_point.nodeid, "before", &e));
+	OK(fc_lookup(&vm->client[1], mount_point.nodeid, "after", &e));
+	umount2(path, MNT_DETACH);
+	manager_end(&m);
+}
+
 /* Other options: the state is of no use, the front-end hears of it, and the next one is served. */
 static void test_other_options(void **state)
 {
@@ -200,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_OWN(test_restarted),
+		TEST_OWN(test_submount),
 		TEST_OWN(test_other_options),
 	};
 
