@@ -19,8 +19,8 @@ enum fs_handles { FS_HANDLES_NEVER, FS_HANDLES_PREFER, FS_HANDLES_MANDATORY };
 /* How a guest's state goes to another daemon, and comes from there (fs/migrate.h). */
 struct fs_migration {
 	enum { FS_FIND_PATHS, FS_FILE_HANDLES } mode; /* how inodes are found */
-	bool verify_handles;			      /* by path, and the file handle goes along and must be the same */
-	bool confirm_paths;			    /* all paths are tried once more while the guest pauses */
+	bool verify_handles; /* by path, and the file handle goes along and must be the same */
+	bool confirm_paths;  /* all paths are tried once more while the guest pauses */
 	enum { FS_ABORT, FS_GUEST_ERROR } on_error; /* what comes of an inode that is not found */
 };
 

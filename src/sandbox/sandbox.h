@@ -49,7 +49,7 @@ struct sandbox_config {
 	uint64_t rlimit_nofile; /* 0: leave it */
 	bool syslog;		/* syslog's system calls are needed */
 	bool readonly;
-	bool supervised; /* the process will be a supervisor, and so is not the one to stay outside */
+	bool supervised;   /* the process will be a supervisor, and so is not the one to stay outside */
 	bool file_handles; /* open_by_handle_at() is wanted, which takes a capability */
 	/* SANDBOX_NAMESPACE only: the users and groups of a user namespace; both empty: the caller alone, and
 	 * no user namespace for root. */
@@ -79,8 +79,8 @@ int sandbox_prepare(const struct sandbox_config *cfg, struct err *err);
  */
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err);
 
-/* Who is locked in: a process that serves; or one that starts workers, which inherit its lock and, when all is
- * set up, take the step to their own: without processes, signals to others, and filters. */
+/* Who is locked in: a process that serves; or one that starts workers, which inherit its lock and, when all
+ * is set up, take the step to their own: without processes, signals to others, and filters. */
 enum sandbox_role { SANDBOX_ALONE, SANDBOX_SUPERVISOR, SANDBOX_WORKER };
 
 /*

@@ -65,7 +65,7 @@ SYSCALL(dup3, "daemon/detach: standard streams")
 SYSCALL_FAILS(socket, EACCES, "libc: syslog tries to connect again, which cannot be done from inside")
 SYSCALL_FAILS(connect, EACCES, "libc: as socket")
 
-/* daemon/supervise, and a worker until it serves. What lets processes begin and end is not left to a worker. */
+/* daemon/supervise, and a worker until it serves, which is not left what lets processes begin and end. */
 SYSCALL_SUPERVISOR(clone, CLONE_FLAGS_ARG, UINT64_MAX, CLONE_FILES | SIGCHLD, "daemon/supervise: workers")
 SYSCALL_SUPERVISOR(wait4, 0, 0, 0, "daemon/supervise")
 SYSCALL_SUPERVISOR(kill, 0, 0, 0, "daemon/supervise: signals are passed on")

@@ -209,7 +209,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {TEST(names), TEST(files), TEST(listings)};
 	const struct vm_config cfg = {.client = {.timeout_ms = 20000}};
-	static const char *const args[] = {"--sandbox=none", "--seccomp=none", "--no-recover", "--poll=0", NULL};
+	static const char *const args[] = {
+		"--sandbox=none", "--seccomp=none", "--no-recover", "--poll=0", NULL};
 	const struct spawn_config spawn = {.args = args};
 	int failed;
 

@@ -350,7 +350,8 @@ static void test_caps_missing(void **state)
 
 		if (sandbox_lock(&first, SANDBOX_ALONE, NULL, &err))
 			_exit(1);
-		_exit(sandbox_lock(&cfg, SANDBOX_ALONE, NULL, &err) == -EPERM && strstr(err.text, "--modcaps=+sys_module")
+		_exit(sandbox_lock(&cfg, SANDBOX_ALONE, NULL, &err) == -EPERM &&
+					strstr(err.text, "--modcaps=+sys_module")
 				? 0
 				: 2);
 	}
