@@ -479,7 +479,27 @@ static int may_block(void *arg, enum op_block kind)
 	return kind == OP_BLOCK_LOCK ? begin_wait(s) : await_run(s);
 }
 
-/* The leader's requests come one after the other: if none has begun since, it is at the same one. */
+static void wake_leader(struct queue *q)
+{
+	uint64_t one = 1;
+
+	while (write(q->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+/* q->lock held. A chain lies there, and its kick never came. */
+static bool lost_kick(const struct queue *q)
+{
+	struct vring_watch w;
+
+	return q->running && vring_watch(q->ring, &w) && vring_watch_ready(&w);
+}
+
+/*
+ * The leader's requests come one after the other: if none has begun since, it is at the same one. A guest
+ * whose CPU is emulated without memory barriers (QEMU before 8.1 with one CPU and without KVM) may overlook
+ * that a kick is wanted, if it adds a chain in the very moment in which the leader lies down.
+ */
 bool queue_look(struct queue *q)
 {
 	struct server *s;
@@ -490,6 +510,8 @@ bool queue_look(struct queue *q)
 	q->looked_at = q->begun;
 	for (s = q->servers; s && !(s->leads && s->handles);)
 		s = s->next;
+	if (!s && same && lost_kick(q))
+		wake_leader(q);
 	if (s && same)
 		call_for_held(s);
 	if (s && same && !hand_over(s))
@@ -530,14 +552,6 @@ struct queue *queue_new(
 		return NULL;
 	}
 	return q;
-}
-
-static void wake_leader(struct queue *q)
-{
-	uint64_t one = 1;
-
-	while (write(q->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
 }
 
 /* q->lock held; waits on q->rest for a while. */

@@ -47,7 +47,8 @@ int queue_remap(
 	struct queue *q, struct mem_map *mem, struct mem_log *log, struct gpa log_addr, struct err *err);
 /*
  * By struct watch alone, again and again: a request that the leader is still at since the last time sleeps,
- * and has not said so; the lead goes to another thread. False: there is no request.
+ * and has not said so; the lead goes to another thread. A chain without a kick is one that the guest
+ * overlooked to make, and is served. False: there is no request.
  */
 bool queue_look(struct queue *q);
 void queue_set_call(struct queue *q, int call);

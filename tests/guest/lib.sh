@@ -140,7 +140,8 @@ run_qemu() {
 		shift
 	done
 	[ $# = 0 ] || shift
-	timeout -k 5 "${GUEST_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg -cpu max -M q35,memory-backend=mem -m 768M -nodefaults \
+	# maxcpus: before QEMU 8.1 memory barriers do nothing where one CPU is all there can be, and kicks and calls are lost.
+	timeout -k 5 "${GUEST_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg -cpu max -smp 1,maxcpus=2 -M q35,memory-backend=mem -m 768M -nodefaults \
 		-object "${QEMU_MEMORY:-memory-backend-memfd},id=mem,size=768M,share=on" -display none -serial stdio -no-reboot \
 		-kernel "$vmlinuz" -initrd "$T/$name.initrd" -append "console=ttyS0 quiet panic=-1 $*" "${args[@]}" \
 		>"$T/$name.console.log" 2>&1 </dev/null || true
