@@ -18,7 +18,7 @@ for w in range(writers):
         continue
     db = sqlite3.connect(mode + ".db", timeout=120, isolation_level=None)
     if mode == "wal":
-        assert db.execute("pragma journal_mode=wal").fetchone()[0] == "wal"
+        assert db.execute("pragma journal_mode").fetchone()[0] == "wal"
     for i in range(rows):
         db.execute("begin immediate")
         n = db.execute("select n from sum").fetchone()[0]
@@ -40,6 +40,7 @@ for mode in journal wal; do
 	(cd "$D" && python3 -c "
 import sqlite3
 db = sqlite3.connect('$mode.db')
+db.execute('pragma journal_mode=${mode/journal/delete}')
 db.executescript('create table sum (n); insert into sum values (0); create table log (who, i, text);')")
 done
 
