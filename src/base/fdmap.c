@@ -51,6 +51,14 @@ bool fdmap_has(const struct fdmap *m, int fd)
 	return n / 64 < m->words && m->bits[n / 64] >> n % 64 & 1;
 }
 
+int fdmap_next(const struct fdmap *m, int fd)
+{
+	for (uint32_t n = (uint32_t)fd; n / 64 < m->words; n++)
+		if (fdmap_has(m, (int)n))
+			return (int)n;
+	return -1;
+}
+
 void fdmap_remove(struct fdmap *m, int fd)
 {
 	uint32_t n = (uint32_t)fd;
@@ -88,15 +96,12 @@ static void close_run(unsigned int first, unsigned int last)
 
 void fdmap_close_others(const struct fdmap *m)
 {
-	unsigned int end = m->words * 64;
 	unsigned int first = 0;
 
-	for (unsigned int fd = 0; fd < end; fd++) {
-		if (!fdmap_has(m, (int)fd))
-			continue;
-		if (fd > first)
-			close_run(first, fd - 1);
-		first = fd + 1;
+	for (int fd = fdmap_next(m, 0); fd >= 0; fd = fdmap_next(m, fd + 1)) {
+		if ((unsigned int)fd > first)
+			close_run(first, (unsigned int)fd - 1);
+		first = (unsigned int)fd + 1;
 	}
 	close_run(first, FD_MOST);
 }

@@ -19,6 +19,7 @@ struct fdmap {
 int fdmap_add(struct fdmap *m, int fd);
 void fdmap_remove(struct fdmap *m, int fd); /* one that is not in the set: nothing to do */
 bool fdmap_has(const struct fdmap *m, int fd);
+int fdmap_next(const struct fdmap *m, int fd); /* the first in the set from @fd on, or -1 */
 void fdmap_free(struct fdmap *m);
 
 /* Adds all of this process' descriptors below @end. 0 or -ENOMEM. */

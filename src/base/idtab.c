@@ -174,6 +174,15 @@ void *idtab_get_index(struct idtab *t, uint32_t index)
 	return r && ref_if(r, true, 0) ? r : NULL;
 }
 
+void *idtab_next(struct idtab *t, uint32_t *index)
+{
+	void *record = NULL;
+
+	while (!record && idtab_at(t, *index))
+		record = idtab_get_index(t, (*index)++);
+	return record;
+}
+
 void idtab_ref(void *record)
 {
 	struct idtab_rec *r = record;

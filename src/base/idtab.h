@@ -86,5 +86,7 @@ void *idtab_at(struct idtab *t, uint32_t index);
 /* A reference to the record at @index if it is in use, else NULL: how a sweep visits records that others may
  * free. */
 void *idtab_get_index(struct idtab *t, uint32_t index);
+/* The same for the first record in use from *index on, which is moved behind it; NULL: there is none. */
+void *idtab_next(struct idtab *t, uint32_t *index);
 
 #endif

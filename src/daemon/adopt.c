@@ -21,8 +21,8 @@ int adopt_descriptors(const struct fdmap *base, const struct adopt_holders *hold
 	struct fdmap map = {0};
 	int r = 0;
 
-	for (uint32_t fd = 0; fd < base->words * 64 && !r; fd++)
-		r = fdmap_has(base, (int)fd) ? fdmap_add(&map, (int)fd) : 0;
+	for (int fd = fdmap_next(base, 0); fd >= 0 && !r; fd = fdmap_next(base, fd + 1))
+		r = fdmap_add(&map, fd);
 	if (!r)
 		r = name_all(&map, holders);
 	if (!r)

@@ -5,6 +5,7 @@
  */
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/ending.h"
 #include "daemon/help.h"
 #include "daemon/claims.h"
 #include "daemon/outside.h"
@@ -21,7 +22,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #define USAGE		    2
@@ -267,10 +267,9 @@ static int find_base(const struct daemon *d, int end, struct fdmap *base, struct
 {
 	if (fdmap_add_open(base, MAX(FIRST_FDS, end)))
 		return err_set(err, ENOMEM, "no memory");
-	for (uint32_t fd = 0; fd < d->stored.fds.words * 64; fd++)
-		if (fdmap_has(&d->stored.fds, (int)fd) && (int)fd != d->stored.state &&
-			(int)fd != d->stored.mounts)
-			fdmap_remove(base, (int)fd);
+	for (int fd = fdmap_next(&d->stored.fds, 0); fd >= 0; fd = fdmap_next(&d->stored.fds, fd + 1))
+		if (fd != d->stored.state && fd != d->stored.mounts)
+			fdmap_remove(base, fd);
 	return 0;
 }
 
@@ -347,22 +346,6 @@ static int serve_somehow(struct daemon *d, struct err *err)
 	return r;
 }
 
-/* The supervisor ends as its worker did, with the same status or by the same signal. */
-static int status_of_worker(int status)
-{
-	struct rlimit none = {0, 0};
-	sigset_t all;
-
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	setrlimit(RLIMIT_CORE, &none);
-	signal(WTERMSIG(status), SIG_DFL);
-	sigfillset(&all);
-	sigprocmask(SIG_UNBLOCK, &all, NULL);
-	raise(WTERMSIG(status));
-	return 128 + WTERMSIG(status);
-}
-
 static int open_window(struct daemon *d, struct err *err)
 {
 	const struct options *o = &d->opt;
@@ -419,7 +402,7 @@ static int run(struct daemon *d)
 	if (!d->worker)
 		outside_remove(&d->outside);
 	if (r > 0)
-		return status_of_worker(d->worker_status);
+		return ending_repeat(d->worker_status); /* in the supervisor */
 	return r ? fail(o, EXIT_FAILURE, &err) : EXIT_SUCCESS;
 }
 

@@ -3,7 +3,9 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/number.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -45,13 +47,11 @@ void notify_send(int fd, const char *state)
 static uint64_t number(const char *name)
 {
 	const char *text = getenv(name);
-	char *end;
-	uint64_t n = text && *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+	uint64_t n = 0;
+	int r = text ? number_parse(text, &n) : -EINVAL;
 
-	if (n && *end)
-		n = 0;
 	unsetenv(name);
-	return n;
+	return r == -ERANGE ? UINT64_MAX : r ? 0 : n;
 }
 
 uint32_t notify_watchdog(void)

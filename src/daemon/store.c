@@ -239,9 +239,8 @@ int store_unpack(int socket, uint32_t *own, struct stored *out, struct err *err)
 
 void store_drop(struct stored *s)
 {
-	for (uint32_t fd = 0; fd < s->fds.words * 64; fd++)
-		if (fdmap_has(&s->fds, (int)fd))
-			close((int)fd);
+	for (int fd = fdmap_next(&s->fds, 0); fd >= 0; fd = fdmap_next(&s->fds, fd + 1))
+		close(fd);
 	fdmap_free(&s->fds);
 	s->state = s->mounts = -1;
 }

@@ -50,13 +50,12 @@ int handle_table_adopt(struct handle_table *t)
 
 int handle_keep_fds(struct handle_table *t, struct fdmap *map)
 {
+	uint32_t index = 1;
+	struct handle *h;
 	int r = 0;
 
-	for (uint32_t index = 1; !r && idtab_at(&t->ids, index); index++) {
-		struct handle *h = idtab_get_index(&t->ids, index);
-
-		if (h)
-			r = fdmap_add(map, h->fd);
+	while (!r && (h = handle_next(t, &index))) {
+		r = fdmap_add(map, h->fd);
 		handle_put(t, h);
 	}
 	return r;
@@ -146,11 +145,7 @@ void handle_tidy(struct handle_table *t)
 
 struct handle *handle_next(struct handle_table *t, uint32_t *index)
 {
-	struct handle *h = NULL;
-
-	while (!h && idtab_at(&t->ids, *index))
-		h = idtab_get_index(&t->ids, (*index)++);
-	return h;
+	return idtab_next(&t->ids, index);
 }
 
 struct handle *handle_get(struct handle_table *t, struct nodeid node, struct op_fh fh, bool is_dir)
@@ -223,11 +218,10 @@ int handle_release(struct handle_table *t, struct nodeid node, struct op_fh fh, 
 
 void handle_release_all(struct handle_table *t)
 {
-	for (uint32_t index = 1; idtab_at(&t->ids, index); index++) {
-		struct handle *h = idtab_get_index(&t->ids, index);
+	uint32_t index = 1;
+	struct handle *h;
 
-		if (!h)
-			continue;
+	while ((h = handle_next(t, &index))) {
 		release(t, h);
 		handle_put(t, h);
 	}

@@ -341,11 +341,7 @@ void inode_tidy(struct inode_table *t)
 
 struct inode *inode_next(struct inode_table *t, uint32_t *index)
 {
-	struct inode *i = NULL;
-
-	while (!i && idtab_at(&t->ids, *index))
-		i = idtab_get_index(&t->ids, (*index)++);
-	return i;
+	return idtab_next(&t->ids, index);
 }
 
 bool inode_learn_known(
@@ -448,10 +444,11 @@ void inode_forget(struct inode_table *t, struct nodeid node, uint64_t n)
 
 void inode_forget_all(struct inode_table *t)
 {
-	for (uint32_t index = 2; idtab_at(&t->ids, index); index++) {
-		struct inode *i = idtab_get_index(&t->ids, index);
+	uint32_t index = 2;
+	struct inode *i;
 
-		if (i && give_back(t, i, UINT64_MAX))
+	while ((i = inode_next(t, &index))) {
+		if (give_back(t, i, UINT64_MAX))
 			inode_put(t, i);
 		inode_put(t, i);
 	}

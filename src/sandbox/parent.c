@@ -7,6 +7,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/ending.h"
 #include "base/log.h"
 #include "sandbox/caps.h"
 
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -111,24 +111,15 @@ static int wait_for(pid_t child, int words, const struct sandbox_parent *parent)
 	return e.step == ENDING_KILLED ? W_EXITCODE(EXIT_FAILURE, 0) : status;
 }
 
-/* Ends as the child did: with its exit status, or by the same signal, but without a core dump of its own. */
 __attribute__((noreturn)) static void end_alike(int status)
 {
-	struct rlimit none = {0, 0};
-	sigset_t set;
-
-	if (WIFEXITED(status))
-		exit(WEXITSTATUS(status));
-	log_error("the daemon was ended by signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
-		WTERMSIG(status) == SIGSYS ? ": a system call that it should not need; --seccomp=log goes on"
-					   : "");
-	setrlimit(RLIMIT_CORE, &none);
-	signal(WTERMSIG(status), SIG_DFL);
-	sigemptyset(&set);
-	sigaddset(&set, WTERMSIG(status));
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	raise(WTERMSIG(status));
-	exit(128 + WTERMSIG(status));
+	if (WIFSIGNALED(status))
+		log_error("the daemon was ended by signal %d (%s)%s", WTERMSIG(status),
+			strsignal(WTERMSIG(status)),
+			WTERMSIG(status) == SIGSYS
+				? ": a system call that it should not need; --seccomp=log goes on"
+				: "");
+	exit(ending_repeat(status));
 }
 
 __attribute__((noreturn)) static void be_parent(pid_t child, int words, const struct sandbox_config *cfg)
