@@ -10,6 +10,32 @@
 #include <sys/file.h>
 #include <time.h>
 
+/* What LOCK_TEST() gives each test as its state: a share and a file "f" in it, open for reading and writing. */
+struct lock_test {
+	struct share s;
+	struct open_file f;
+};
+
+static inline int lock_test_new(void **state)
+{
+	static struct lock_test t;
+
+	share_new(&t.s, share_config());
+	t.f = share_file(&t.s, "f", "text", O_RDWR);
+	*state = &t;
+	return 0;
+}
+
+static inline int lock_test_free(void **state)
+{
+	struct lock_test *t = *state;
+
+	share_free(&t->s);
+	return 0;
+}
+
+#define LOCK_TEST(test) cmocka_unit_test_setup_teardown(test, lock_test_new, lock_test_free)
+
 static inline void nap(void)
 {
 	nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);

@@ -10,135 +10,112 @@
 
 static void test_owners(void **state)
 {
-	struct open_file f;
+	struct lock_test *t = *state;
 	struct op_lock lk;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	assert_int_equal(get(&s, &f, 1, F_WRLCK, 0, INT64_MAX).type, F_UNLCK);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 10, 19), 0);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, 19, 30), -EAGAIN);
-	assert_int_equal(set(&s, &f, 2, F_RDLCK, 0, INT64_MAX), -EAGAIN);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, 20, 30), 0);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 10, 19), 0); /* one's own locks are not in the way */
-	lk = get(&s, &f, 2, F_RDLCK, 0, INT64_MAX);
+	assert_int_equal(get(&t->s, &t->f, 1, F_WRLCK, 0, INT64_MAX).type, F_UNLCK);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 10, 19), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, 19, 30), -EAGAIN);
+	assert_int_equal(set(&t->s, &t->f, 2, F_RDLCK, 0, INT64_MAX), -EAGAIN);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, 20, 30), 0);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 10, 19), 0); /* one's own locks are not in the way */
+	lk = get(&t->s, &t->f, 2, F_RDLCK, 0, INT64_MAX);
 	assert_int_equal(lk.type, F_WRLCK);
 	assert_int_equal(lk.start, 10);
 	assert_int_equal(lk.end, 19);
 	assert_int_equal(lk.pid, 10);
-	lk = get(&s, &f, 3, F_RDLCK, 20, 20);
+	lk = get(&t->s, &t->f, 3, F_RDLCK, 20, 20);
 	assert_int_equal(lk.start, 20);
 	assert_int_equal(lk.pid, 20);
-	assert_int_equal(get(&s, &f, 1, F_WRLCK, 10, 19).type, F_UNLCK);
-	assert_int_equal(set(&s, &f, 1, F_UNLCK, 12, 13), 0);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, 12, 13), 0);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, 14, 14), -EAGAIN);
-	assert_int_equal(s.blocked_lock, 0);
-	share_free(&s);
+	assert_int_equal(get(&t->s, &t->f, 1, F_WRLCK, 10, 19).type, F_UNLCK);
+	assert_int_equal(set(&t->s, &t->f, 1, F_UNLCK, 12, 13), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, 12, 13), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, 14, 14), -EAGAIN);
+	assert_int_equal(t->s.blocked_lock, 0);
 }
 
 static void test_shared(void **state)
 {
-	struct open_file f, reader;
+	struct lock_test *t = *state;
+	struct open_file reader;
 	struct op_lock lk;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	reader = (struct open_file){f.node, share_open(&s, f.node, O_RDONLY)};
-	assert_int_equal(set(&s, &reader, 1, F_RDLCK, 5, INT64_MAX), 0);
-	assert_int_equal(set(&s, &f, 2, F_RDLCK, 0, INT64_MAX), 0);
-	assert_int_equal(set(&s, &f, 3, F_WRLCK, 100, 100), -EAGAIN);
-	lk = get(&s, &f, 2, F_WRLCK, 0, INT64_MAX);
+	reader = (struct open_file){t->f.node, share_open(&t->s, t->f.node, O_RDONLY)};
+	assert_int_equal(set(&t->s, &reader, 1, F_RDLCK, 5, INT64_MAX), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_RDLCK, 0, INT64_MAX), 0);
+	assert_int_equal(set(&t->s, &t->f, 3, F_WRLCK, 100, 100), -EAGAIN);
+	lk = get(&t->s, &t->f, 2, F_WRLCK, 0, INT64_MAX);
 	assert_int_equal(lk.type, F_RDLCK);
 	assert_int_equal(lk.start, 5);
 	assert_int_equal(lk.end, INT64_MAX);
 	assert_int_equal(lk.pid, 10);
 	/* The same owner by another handle: one owner still, whose lock becomes another. */
-	assert_int_equal(set(&s, &f, 2, F_UNLCK, 0, INT64_MAX), 0);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, INT64_MAX), 0);
-	assert_int_equal(set(&s, &reader, 2, F_RDLCK, 5, 5), -EAGAIN);
-	share_free(&s);
+	assert_int_equal(set(&t->s, &t->f, 2, F_UNLCK, 0, INT64_MAX), 0);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, INT64_MAX), 0);
+	assert_int_equal(set(&t->s, &reader, 2, F_RDLCK, 5, 5), -EAGAIN);
 }
 
 static void test_ranges(void **state)
 {
-	struct open_file f;
+	struct lock_test *t = *state;
 	struct op_lock lk = range(F_UNLCK, 0, 1);
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 2, 1), -EINVAL);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 1ULL << 63, UINT64_MAX), -EINVAL);
-	assert_int_equal(set(&s, &f, 1, 7, 0, 1), -EINVAL);
-	assert_int_equal(set(&s, &f, 1, UINT32_MAX, 0, 1), -EINVAL);
-	assert_int_equal(fs_op_getlk(s.fs, &s.c, f.node, f.fh, 1, &lk), -EINVAL);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, INT64_MAX, INT64_MAX), 0);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 3, UINT64_MAX), 0);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, 0, 2), 0);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, INT64_MAX - 1, INT64_MAX - 1), -EAGAIN);
-	s.fs->features.posix_locks = false;
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 1), -ENOSYS);
-	assert_int_equal(fs_op_getlk(s.fs, &s.c, f.node, f.fh, 1, &lk), -EINVAL);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 2, 1), -EINVAL);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 1ULL << 63, UINT64_MAX), -EINVAL);
+	assert_int_equal(set(&t->s, &t->f, 1, 7, 0, 1), -EINVAL);
+	assert_int_equal(set(&t->s, &t->f, 1, UINT32_MAX, 0, 1), -EINVAL);
+	assert_int_equal(fs_op_getlk(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1, &lk), -EINVAL);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, INT64_MAX, INT64_MAX), 0);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 3, UINT64_MAX), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, 0, 2), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, INT64_MAX - 1, INT64_MAX - 1), -EAGAIN);
+	t->s.fs->features.posix_locks = false;
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 1), -ENOSYS);
+	assert_int_equal(fs_op_getlk(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1, &lk), -EINVAL);
 	lk.type = F_RDLCK;
-	assert_int_equal(fs_op_getlk(s.fs, &s.c, f.node, f.fh, 1, &lk), -ENOSYS);
-	share_free(&s);
+	assert_int_equal(fs_op_getlk(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1, &lk), -ENOSYS);
 }
 
 /* Owners come and go, and no record or descriptor stays. */
 static void test_records(void **state)
 {
+	struct lock_test *t = *state;
 	unsigned int before;
-	struct open_file f;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
 	before = process_fds();
-	assert_int_equal(set(&s, &f, 1, F_UNLCK, 0, INT64_MAX), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 0);
+	assert_int_equal(set(&t->s, &t->f, 1, F_UNLCK, 0, INT64_MAX), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 0);
 	for (uint64_t i = 1; i <= 10; i++)
-		assert_int_equal(set(&s, &f, i, F_RDLCK, 0, i), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 10);
-	assert_int_equal(set(&s, &f, 11, F_RDLCK, 0, 1), -ENOLCK); /* the table is full */
-	assert_int_equal(set(&s, &f, 5, F_UNLCK, 0, INT64_MAX), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 9);
-	assert_int_equal(set(&s, &f, 11, F_WRLCK, 0, 1), -EAGAIN);
-	assert_int_equal(share_counts(&s).lock_owners, 9); /* nothing was locked, nobody is remembered */
+		assert_int_equal(set(&t->s, &t->f, i, F_RDLCK, 0, i), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 10);
+	assert_int_equal(set(&t->s, &t->f, 11, F_RDLCK, 0, 1), -ENOLCK); /* the table is full */
+	assert_int_equal(set(&t->s, &t->f, 5, F_UNLCK, 0, INT64_MAX), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 9);
+	assert_int_equal(set(&t->s, &t->f, 11, F_WRLCK, 0, 1), -EAGAIN);
+	assert_int_equal(share_counts(&t->s).lock_owners, 9); /* nothing was locked, nobody is remembered */
 	for (uint64_t i = 1; i <= 10; i++)
-		assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, i), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 0);
+		assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, i), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 0);
 	assert_int_equal(process_fds(), before);
-	assert_int_equal(set(&s, &f, 11, F_WRLCK, 0, 1), 0);
-	share_free(&s);
+	assert_int_equal(set(&t->s, &t->f, 11, F_WRLCK, 0, 1), 0);
 }
 
 /* FLUSH is of one owner and one inode. */
 static void test_flush(void **state)
 {
-	struct open_file f, g;
-	struct share s;
+	struct lock_test *t = *state;
+	struct open_file g;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	g = share_file(&s, "g", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 0), 0);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, 1, 1), 0);
-	assert_int_equal(set(&s, &g, 1, F_WRLCK, 0, 0), 0);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 1), 0);
-	assert_int_equal(get(&s, &f, 3, F_WRLCK, 0, 0).type, F_UNLCK);
-	assert_int_equal(get(&s, &f, 3, F_WRLCK, 1, 1).type, F_WRLCK);
-	assert_int_equal(get(&s, &g, 3, F_WRLCK, 0, 0).type, F_WRLCK);
-	fs_ops.destroy(s.fs);
-	assert_int_equal(share_counts(&s).lock_owners, 0);
-	share_free(&s);
+	g = share_file(&t->s, "g", "text", O_RDWR);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 0), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, 1, 1), 0);
+	assert_int_equal(set(&t->s, &g, 1, F_WRLCK, 0, 0), 0);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1), 0);
+	assert_int_equal(get(&t->s, &t->f, 3, F_WRLCK, 0, 0).type, F_UNLCK);
+	assert_int_equal(get(&t->s, &t->f, 3, F_WRLCK, 1, 1).type, F_WRLCK);
+	assert_int_equal(get(&t->s, &g, 3, F_WRLCK, 0, 0).type, F_WRLCK);
+	fs_ops.destroy(t->s.fs);
+	assert_int_equal(share_counts(&t->s).lock_owners, 0);
 }
 
 /* A process of the host that holds a lock until it is told to go. */
@@ -179,137 +156,113 @@ static void holder_end(struct holder *h)
 
 static void test_host(void **state)
 {
+	struct lock_test *t = *state;
 	struct flock fl = {.l_type = F_WRLCK, .l_len = 10};
-	struct open_file f;
 	struct holder h;
 	struct op_lock lk;
-	struct share s;
 	int fd;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	holder_start(&h, &s, false);
-	assert_int_equal(set(&s, &f, 1, F_RDLCK, 14, 14), -EAGAIN);
-	lk = get(&s, &f, 1, F_RDLCK, 0, INT64_MAX);
+	holder_start(&h, &t->s, false);
+	assert_int_equal(set(&t->s, &t->f, 1, F_RDLCK, 14, 14), -EAGAIN);
+	lk = get(&t->s, &t->f, 1, F_RDLCK, 0, INT64_MAX);
 	assert_int_equal(lk.type, F_WRLCK);
 	assert_int_equal(lk.start, 5);
 	assert_int_equal(lk.end, 14);
 	assert_int_equal(lk.pid, 0); /* the host's numbers mean nothing in the guest */
 	holder_end(&h);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 0), 0);
-	fd = share_host_open(&s, "f", O_RDWR);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 0), 0);
+	fd = share_host_open(&t->s, "f", O_RDWR);
 	assert_int_equal(fcntl(fd, F_SETLK, &fl), -1);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 1), 0);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1), 0);
 	assert_int_equal(fcntl(fd, F_SETLK, &fl), 0);
 	close(fd);
-	share_free(&s);
 }
 
 static void test_wait(void **state)
 {
+	struct lock_test *t = *state;
 	struct waiter w = {0};
-	struct open_file f;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 99), 0);
-	waiter_start(&w, &s, &f, 2);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 99), 0);
+	waiter_start(&w, &t->s, &t->f, 2);
 	assert_true(w.blocked);
 	pthread_kill(w.thread, SIGUSR1); /* not for us: it goes on waiting */
 	nap();
 	assert_false(w.done);
-	assert_int_equal(set(&s, &f, 1, F_UNLCK, 0, INT64_MAX), 0);
+	assert_int_equal(set(&t->s, &t->f, 1, F_UNLCK, 0, INT64_MAX), 0);
 	assert_int_equal(waiter_join(&w), 0);
-	assert_int_equal(get(&s, &f, 1, F_WRLCK, 0, 99).end, 9);
+	assert_int_equal(get(&t->s, &t->f, 1, F_WRLCK, 0, 99).end, 9);
 	/* What is free needs no waiting. */
 	w = (struct waiter){.answer = -ENOLCK};
-	waiter_start(&w, &s, &f, 2);
+	waiter_start(&w, &t->s, &t->f, 2);
 	assert_int_equal(waiter_join(&w), 0);
 	assert_false(w.blocked);
-	share_free(&s);
 }
 
 static void test_wait_ends(void **state)
 {
+	struct lock_test *t = *state;
 	struct waiter w = {0};
-	struct open_file f;
 	struct holder h;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 99), 0);
-	waiter_start(&w, &s, &f, 2);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 99), 0);
+	waiter_start(&w, &t->s, &t->f, 2);
 	assert_int_equal(waiter_cancel(&w), -EINTR);
 	w = (struct waiter){.answer = -ENOLCK};
-	waiter_start(&w, &s, &f, 2);
+	waiter_start(&w, &t->s, &t->f, 2);
 	assert_int_equal(waiter_join(&w), -ENOLCK);
 	w = (struct waiter){.c.cancelled = true};
-	waiter_start(&w, &s, &f, 2);
+	waiter_start(&w, &t->s, &t->f, 2);
 	assert_int_equal(waiter_join(&w), -EINTR);
-	assert_int_equal(share_counts(&s).lock_owners, 1);
-	assert_int_equal(set(&s, &f, 1, F_UNLCK, 0, INT64_MAX), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 1);
+	assert_int_equal(set(&t->s, &t->f, 1, F_UNLCK, 0, INT64_MAX), 0);
 	/* The holder is a process of the host, and dies. */
-	holder_start(&h, &s, false);
+	holder_start(&h, &t->s, false);
 	w = (struct waiter){0};
-	waiter_start(&w, &s, &f, 2);
+	waiter_start(&w, &t->s, &t->f, 2);
 	assert_true(w.blocked);
 	assert_false(w.done);
 	holder_end(&h);
 	assert_int_equal(waiter_join(&w), 0);
-	share_free(&s);
 }
 
 /* The owner's other thread closes the file while one waits: nothing is pulled away under the waiter. */
 static void test_close_while_waiting(void **state)
 {
+	struct lock_test *t = *state;
 	struct waiter w = {0};
-	struct open_file f, other;
-	struct share s;
+	struct open_file other;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	other = (struct open_file){f.node, share_open(&s, f.node, O_RDWR)};
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 99), 0);
-	assert_int_equal(set(&s, &other, 2, F_WRLCK, 200, 200), 0);
-	waiter_start(&w, &s, &other, 2);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, other.node, other.fh, 2), 0);
-	assert_int_equal(share_release(&s, other.node, other.fh), 0);
+	other = (struct open_file){t->f.node, share_open(&t->s, t->f.node, O_RDWR)};
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 99), 0);
+	assert_int_equal(set(&t->s, &other, 2, F_WRLCK, 200, 200), 0);
+	waiter_start(&w, &t->s, &other, 2);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, other.node, other.fh, 2), 0);
+	assert_int_equal(share_release(&t->s, other.node, other.fh), 0);
 	nap();
 	assert_false(w.done);
-	assert_int_equal(get(&s, &f, 1, F_WRLCK, 200, 200).type, F_UNLCK);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 1), 0);
+	assert_int_equal(get(&t->s, &t->f, 1, F_WRLCK, 200, 200).type, F_UNLCK);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1), 0);
 	assert_int_equal(waiter_join(&w), 0);
-	assert_int_equal(get(&s, &f, 1, F_WRLCK, 0, 99).type, F_WRLCK); /* granted, and not lost */
-	assert_int_equal(share_counts(&s).handles, 1);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 2), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 0);
-	share_free(&s);
+	assert_int_equal(get(&t->s, &t->f, 1, F_WRLCK, 0, 99).type, F_WRLCK); /* granted, and not lost */
+	assert_int_equal(share_counts(&t->s).handles, 1);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 2), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 0);
 }
 
 /* As above, but cancelled: the record goes with its last user. */
 static void test_close_and_cancel(void **state)
 {
+	struct lock_test *t = *state;
 	struct waiter w = {0};
-	struct open_file f;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 99), 0);
-	assert_int_equal(set(&s, &f, 2, F_WRLCK, 200, 200), 0);
-	waiter_start(&w, &s, &f, 2);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 2), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 2);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 99), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, 200, 200), 0);
+	waiter_start(&w, &t->s, &t->f, 2);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 2), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 2);
 	assert_int_equal(waiter_cancel(&w), -EINTR);
-	assert_int_equal(share_counts(&s).lock_owners, 1);
-	share_free(&s);
+	assert_int_equal(share_counts(&t->s).lock_owners, 1);
 }
 
 static void test_readonly(void **state)
@@ -335,81 +288,73 @@ static int try_flock(struct share *s, const struct open_file *f, int op)
 
 static void test_flock(void **state)
 {
-	struct open_file a, b;
-	struct share s;
+	struct lock_test *t = *state;
+	struct open_file b;
 
-	(void)state;
-	share_new(&s, share_config());
-	a = share_file(&s, "f", "text", O_RDWR);
-	b = (struct open_file){a.node, share_open(&s, a.node, O_RDONLY)};
-	assert_int_equal(try_flock(&s, &a, LOCK_SH | LOCK_NB), 0);
-	assert_int_equal(try_flock(&s, &b, LOCK_SH | LOCK_NB), 0);
-	assert_int_equal(try_flock(&s, &b, LOCK_EX | LOCK_NB), -EAGAIN);
-	assert_int_equal(try_flock(&s, &a, LOCK_UN), 0);
-	assert_int_equal(try_flock(&s, &b, LOCK_EX), 0);
-	assert_int_equal(set(&s, &a, 1, F_WRLCK, 0, 9), 0); /* another kind of lock */
-	assert_int_equal(try_flock(&s, &a, LOCK_SH | LOCK_NB), -EAGAIN);
-	assert_int_equal(fs_op_release(s.fs, &s.c, b.node, b.fh, true, 1), 0);
-	assert_int_equal(try_flock(&s, &a, LOCK_EX | LOCK_NB), 0);
-	assert_int_equal(try_flock(&s, &a, LOCK_NB), -EINVAL);
-	assert_int_equal(try_flock(&s, &a, LOCK_SH | LOCK_EX), -EINVAL);
-	assert_int_equal(try_flock(&s, &a, 64), -EINVAL);
-	s.fs->features.flock_locks = false;
-	assert_int_equal(try_flock(&s, &a, LOCK_EX), -ENOSYS);
-	share_free(&s);
+	b = (struct open_file){t->f.node, share_open(&t->s, t->f.node, O_RDONLY)};
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_SH | LOCK_NB), 0);
+	assert_int_equal(try_flock(&t->s, &b, LOCK_SH | LOCK_NB), 0);
+	assert_int_equal(try_flock(&t->s, &b, LOCK_EX | LOCK_NB), -EAGAIN);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_UN), 0);
+	assert_int_equal(try_flock(&t->s, &b, LOCK_EX), 0);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 9), 0); /* another kind of lock */
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_SH | LOCK_NB), -EAGAIN);
+	assert_int_equal(fs_op_release(t->s.fs, &t->s.c, b.node, b.fh, true, 1), 0);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_NB), -EINVAL);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_SH | LOCK_EX), -EINVAL);
+	assert_int_equal(try_flock(&t->s, &t->f, 64), -EINVAL);
+	t->s.fs->features.flock_locks = false;
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_EX), -ENOSYS);
 }
 
 static void test_flock_wait(void **state)
 {
+	struct lock_test *t = *state;
 	struct waiter w = {.whole_file = true};
-	struct open_file a, b;
+	struct open_file b;
 	struct holder h;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	a = share_file(&s, "f", "text", O_RDWR);
-	b = (struct open_file){a.node, share_open(&s, a.node, O_RDWR)};
-	assert_int_equal(try_flock(&s, &a, LOCK_EX), 0);
-	waiter_start(&w, &s, &b, 2);
+	b = (struct open_file){t->f.node, share_open(&t->s, t->f.node, O_RDWR)};
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_EX), 0);
+	waiter_start(&w, &t->s, &b, 2);
 	assert_true(w.blocked);
 	assert_int_equal(waiter_cancel(&w), -EINTR);
 	w = (struct waiter){.whole_file = true, .answer = -ENOLCK};
-	waiter_start(&w, &s, &b, 2);
+	waiter_start(&w, &t->s, &b, 2);
 	assert_int_equal(waiter_join(&w), -ENOLCK);
 	w = (struct waiter){.whole_file = true};
-	waiter_start(&w, &s, &b, 2);
+	waiter_start(&w, &t->s, &b, 2);
 	assert_false(w.done);
-	assert_int_equal(try_flock(&s, &a, LOCK_UN), 0);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_UN), 0);
 	assert_int_equal(waiter_join(&w), 0);
-	assert_int_equal(try_flock(&s, &a, LOCK_SH | LOCK_NB), -EAGAIN);
-	assert_int_equal(share_release(&s, b.node, b.fh), 0);
-	holder_start(&h, &s, true);
-	assert_int_equal(try_flock(&s, &a, LOCK_SH | LOCK_NB), -EAGAIN);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_SH | LOCK_NB), -EAGAIN);
+	assert_int_equal(share_release(&t->s, b.node, b.fh), 0);
+	holder_start(&h, &t->s, true);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_SH | LOCK_NB), -EAGAIN);
 	w = (struct waiter){.whole_file = true};
-	waiter_start(&w, &s, &a, 2);
+	waiter_start(&w, &t->s, &t->f, 2);
 	assert_false(w.done);
 	holder_end(&h);
 	assert_int_equal(waiter_join(&w), 0);
-	share_free(&s);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_owners),
-		cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_records),
-		cmocka_unit_test(test_flush),
-		cmocka_unit_test(test_host),
-		cmocka_unit_test(test_wait),
-		cmocka_unit_test(test_wait_ends),
-		cmocka_unit_test(test_close_while_waiting),
-		cmocka_unit_test(test_close_and_cancel),
+		LOCK_TEST(test_owners),
+		LOCK_TEST(test_shared),
+		LOCK_TEST(test_ranges),
+		LOCK_TEST(test_records),
+		LOCK_TEST(test_flush),
+		LOCK_TEST(test_host),
+		LOCK_TEST(test_wait),
+		LOCK_TEST(test_wait_ends),
+		LOCK_TEST(test_close_while_waiting),
+		LOCK_TEST(test_close_and_cancel),
 		cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_flock),
-		cmocka_unit_test(test_flock_wait),
+		LOCK_TEST(test_flock),
+		LOCK_TEST(test_flock_wait),
 	};
 
 	waiter_setup();

@@ -46,14 +46,10 @@ static void compare(struct share *s, const struct open_file *f, const struct mod
 
 static void test_ranges_random(void **state)
 {
+	struct lock_test *t = *state;
 	unsigned int seed = 7;
-	struct open_file f;
 	struct model m;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
 	for (unsigned int o = 0; o < OWNERS; o++)
 		for (unsigned int i = 0; i < BYTES; i++)
 			m.type[o][i] = F_UNLCK;
@@ -62,42 +58,37 @@ static void test_ranges_random(void **state)
 		struct op_lock lk = random_lock(&seed);
 		bool conflicts = model_conflicts(&m, o, &lk);
 
-		assert_int_equal(set(&s, &f, o + 1, lk.type, lk.start, lk.end), conflicts ? -EAGAIN : 0);
+		assert_int_equal(
+			set(&t->s, &t->f, o + 1, lk.type, lk.start, lk.end), conflicts ? -EAGAIN : 0);
 		for (uint64_t i = lk.start; !conflicts && i <= lk.end; i++)
 			m.type[o][i] = lk.type;
 		if (step % 50 == 0)
-			compare(&s, &f, &m);
+			compare(&t->s, &t->f, &m);
 	}
-	compare(&s, &f, &m);
+	compare(&t->s, &t->f, &m);
 	for (uint64_t o = 1; o <= OWNERS; o++)
-		assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, o), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 0);
-	share_free(&s);
+		assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, o), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 0);
 }
 
 /* No room for more ranges: ENOLCK ahead of any change, and unlocking all still works. */
 static void test_range_room(void **state)
 {
-	struct open_file f;
-	struct share s;
+	struct lock_test *t = *state;
 	uint64_t i = 0;
 	int r;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
 	do {
-		r = set(&s, &f, 1, F_WRLCK, i * 4, i * 4);
+		r = set(&t->s, &t->f, 1, F_WRLCK, i * 4, i * 4);
 		i++;
 	} while (!r && i < 1000);
 	assert_int_equal(r, -ENOLCK);
 	assert_true(i > 20);
-	assert_int_equal(get(&s, &f, 2, F_WRLCK, (i - 1) * 4, (i - 1) * 4).type, F_UNLCK);
-	assert_int_equal(set(&s, &f, 1, F_UNLCK, 0, INT64_MAX), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 0);
+	assert_int_equal(get(&t->s, &t->f, 2, F_WRLCK, (i - 1) * 4, (i - 1) * 4).type, F_UNLCK);
+	assert_int_equal(set(&t->s, &t->f, 1, F_UNLCK, 0, INT64_MAX), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 0);
 	for (uint64_t k = 0; k + 1 < i; k++) /* all of the room is back */
-		assert_int_equal(set(&s, &f, 2, F_WRLCK, k * 4, k * 4), 0);
-	share_free(&s);
+		assert_int_equal(set(&t->s, &t->f, 2, F_WRLCK, k * 4, k * 4), 0);
 }
 
 static void waiter_for(
@@ -121,116 +112,95 @@ static void expect_deadlock(struct share *s, const struct open_file *f, uint64_t
 
 static void test_two_owners(void **state)
 {
-	struct open_file f, g;
+	struct lock_test *t = *state;
+	struct open_file g;
 	struct waiter w;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	g = share_file(&s, "g", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 9), 0);
-	assert_int_equal(set(&s, &g, 2, F_WRLCK, 0, 9), 0);
-	waiter_for(&w, &s, &g, 1, range(F_WRLCK, 5, 5));
-	expect_deadlock(&s, &f, 2, range(F_RDLCK, 9, 20));
-	assert_int_equal(set(&s, &f, 2, F_RDLCK, 10, 20), 0); /* beside it */
-	assert_int_equal(set(&s, &g, 2, F_UNLCK, 0, INT64_MAX), 0);
+	g = share_file(&t->s, "g", "text", O_RDWR);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 9), 0);
+	assert_int_equal(set(&t->s, &g, 2, F_WRLCK, 0, 9), 0);
+	waiter_for(&w, &t->s, &g, 1, range(F_WRLCK, 5, 5));
+	expect_deadlock(&t->s, &t->f, 2, range(F_RDLCK, 9, 20));
+	assert_int_equal(set(&t->s, &t->f, 2, F_RDLCK, 10, 20), 0); /* beside it */
+	assert_int_equal(set(&t->s, &g, 2, F_UNLCK, 0, INT64_MAX), 0);
 	assert_int_equal(waiter_join(&w), 0);
-	share_free(&s);
 }
 
 static void test_one_file(void **state)
 {
-	struct open_file f;
+	struct lock_test *t = *state;
 	struct waiter w;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
 	/* Two readers who both want to write. */
-	assert_int_equal(set(&s, &f, 1, F_RDLCK, 0, 9), 0);
-	assert_int_equal(set(&s, &f, 2, F_RDLCK, 0, 9), 0);
-	waiter_for(&w, &s, &f, 1, range(F_WRLCK, 0, 9));
-	expect_deadlock(&s, &f, 2, range(F_WRLCK, 0, 0));
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 2), 0);
+	assert_int_equal(set(&t->s, &t->f, 1, F_RDLCK, 0, 9), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_RDLCK, 0, 9), 0);
+	waiter_for(&w, &t->s, &t->f, 1, range(F_WRLCK, 0, 9));
+	expect_deadlock(&t->s, &t->f, 2, range(F_WRLCK, 0, 0));
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 2), 0);
 	assert_int_equal(waiter_join(&w), 0);
-	share_free(&s);
 }
 
 static void test_three_owners(void **state)
 {
-	struct open_file f, g;
+	struct lock_test *t = *state;
+	struct open_file g;
 	struct waiter w[2];
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	g = share_file(&s, "g", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 0), 0);
-	assert_int_equal(set(&s, &g, 2, F_WRLCK, 0, 0), 0);
-	assert_int_equal(set(&s, &f, 3, F_WRLCK, 1, 1), 0);
-	waiter_for(&w[0], &s, &g, 1, range(F_WRLCK, 0, 0));
-	waiter_for(&w[1], &s, &f, 2, range(F_WRLCK, 1, 1));
-	expect_deadlock(&s, &f, 3, range(F_WRLCK, 0, 0));
+	g = share_file(&t->s, "g", "text", O_RDWR);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 0), 0);
+	assert_int_equal(set(&t->s, &g, 2, F_WRLCK, 0, 0), 0);
+	assert_int_equal(set(&t->s, &t->f, 3, F_WRLCK, 1, 1), 0);
+	waiter_for(&w[0], &t->s, &g, 1, range(F_WRLCK, 0, 0));
+	waiter_for(&w[1], &t->s, &t->f, 2, range(F_WRLCK, 1, 1));
+	expect_deadlock(&t->s, &t->f, 3, range(F_WRLCK, 0, 0));
 	/* Who is not in the circle may wait for those in it. */
 	struct waiter other;
-	waiter_for(&other, &s, &f, 4, range(F_RDLCK, 0, 0));
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 3), 0);
+	waiter_for(&other, &t->s, &t->f, 4, range(F_RDLCK, 0, 0));
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 3), 0);
 	assert_int_equal(waiter_join(&w[1]), 0);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, g.node, g.fh, 2), 0);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, g.node, g.fh, 2), 0);
 	assert_int_equal(waiter_join(&w[0]), 0);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 1), 0);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1), 0);
 	assert_int_equal(waiter_join(&other), 0);
-	share_free(&s);
 }
 
 /* The circle closes after the waits began: another one got the lock that was waited for. */
 static void test_later(void **state)
 {
-	struct open_file f, g;
+	struct lock_test *t = *state;
+	struct open_file g;
 	struct waiter w[2];
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	g = share_file(&s, "g", "text", O_RDWR);
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 0), 0);
-	assert_int_equal(set(&s, &g, 3, F_WRLCK, 0, 9), 0);
-	waiter_for(&w[0], &s, &g, 1, range(F_WRLCK, 0, 9)); /* 1 waits for 3 */
-	assert_int_equal(set(&s, &g, 3, F_UNLCK, 0, 8), 0);
-	assert_int_equal(set(&s, &g, 2, F_WRLCK, 0, 0), 0); /* now for 2, too */
-	expect_deadlock(&s, &f, 2, range(F_WRLCK, 0, 0));
+	g = share_file(&t->s, "g", "text", O_RDWR);
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 0), 0);
+	assert_int_equal(set(&t->s, &g, 3, F_WRLCK, 0, 9), 0);
+	waiter_for(&w[0], &t->s, &g, 1, range(F_WRLCK, 0, 9)); /* 1 waits for 3 */
+	assert_int_equal(set(&t->s, &g, 3, F_UNLCK, 0, 8), 0);
+	assert_int_equal(set(&t->s, &g, 2, F_WRLCK, 0, 0), 0); /* now for 2, too */
+	expect_deadlock(&t->s, &t->f, 2, range(F_WRLCK, 0, 0));
 	/* And what was unlocked since is no circle any more. */
-	assert_int_equal(fs_op_flush(s.fs, &s.c, g.node, g.fh, 2), 0);
-	waiter_for(&w[1], &s, &f, 2, range(F_WRLCK, 0, 0));
-	assert_int_equal(fs_op_flush(s.fs, &s.c, g.node, g.fh, 3), 0);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, g.node, g.fh, 2), 0);
+	waiter_for(&w[1], &t->s, &t->f, 2, range(F_WRLCK, 0, 0));
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, g.node, g.fh, 3), 0);
 	assert_int_equal(waiter_join(&w[0]), 0);
-	assert_int_equal(fs_op_flush(s.fs, &s.c, f.node, f.fh, 1), 0);
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1), 0);
 	assert_int_equal(waiter_join(&w[1]), 0);
-	share_free(&s);
 }
 
 /* An open file that is an owner itself: its locks go with RELEASE, those of other handles stay. */
 static void test_release(void **state)
 {
-	struct open_file f, other;
-	struct share s;
+	struct lock_test *t = *state;
+	struct open_file other;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
-	other = (struct open_file){f.node, share_open(&s, f.node, O_RDWR)};
-	assert_int_equal(set(&s, &f, 1, F_WRLCK, 0, 0), 0);
-	assert_int_equal(set(&s, &other, 2, F_WRLCK, 1, 1), 0);
-	assert_int_equal(set(&s, &other, 3, F_RDLCK, 2, 2), 0);
-	assert_int_equal(share_release(&s, other.node, other.fh), 0);
-	assert_int_equal(share_counts(&s).lock_owners, 1);
-	assert_int_equal(get(&s, &f, 9, F_WRLCK, 1, 2).type, F_UNLCK);
-	assert_int_equal(get(&s, &f, 9, F_WRLCK, 0, 2).pid, 10);
-	share_free(&s);
+	other = (struct open_file){t->f.node, share_open(&t->s, t->f.node, O_RDWR)};
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 0), 0);
+	assert_int_equal(set(&t->s, &other, 2, F_WRLCK, 1, 1), 0);
+	assert_int_equal(set(&t->s, &other, 3, F_RDLCK, 2, 2), 0);
+	assert_int_equal(share_release(&t->s, other.node, other.fh), 0);
+	assert_int_equal(share_counts(&t->s).lock_owners, 1);
+	assert_int_equal(get(&t->s, &t->f, 9, F_WRLCK, 1, 2).type, F_UNLCK);
+	assert_int_equal(get(&t->s, &t->f, 9, F_WRLCK, 0, 2).pid, 10);
 }
 
 /* Many threads of few owners, some cancelled: whoever was told that he has the lock has it alone. */
@@ -261,38 +231,33 @@ static void *crowd_thread(void *arg)
 
 static void test_crowd(void **state)
 {
+	struct lock_test *t = *state;
 	struct crowd c[CROWD];
 	pthread_t threads[CROWD];
 	_Atomic int inside = 0;
-	struct open_file f;
-	struct share s;
 
-	(void)state;
-	share_new(&s, share_config());
-	f = share_file(&s, "f", "text", O_RDWR);
 	for (unsigned int i = 0; i < CROWD; i++) {
-		c[i] = (struct crowd){.s = &s, .f = f, .owner = i + 1, .inside = &inside};
+		c[i] = (struct crowd){.s = &t->s, .f = t->f, .owner = i + 1, .inside = &inside};
 		assert_int_equal(pthread_create(&threads[i], NULL, crowd_thread, &c[i]), 0);
 	}
 	for (unsigned int i = 0; i < CROWD; i++) {
 		pthread_join(threads[i], NULL);
 		assert_int_equal(c[i].got, 300);
 	}
-	assert_int_equal(share_counts(&s).lock_owners, 0);
-	share_free(&s);
+	assert_int_equal(share_counts(&t->s).lock_owners, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ranges_random),
-		cmocka_unit_test(test_range_room),
-		cmocka_unit_test(test_two_owners),
-		cmocka_unit_test(test_one_file),
-		cmocka_unit_test(test_three_owners),
-		cmocka_unit_test(test_later),
-		cmocka_unit_test(test_release),
-		cmocka_unit_test(test_crowd),
+		LOCK_TEST(test_ranges_random),
+		LOCK_TEST(test_range_room),
+		LOCK_TEST(test_two_owners),
+		LOCK_TEST(test_one_file),
+		LOCK_TEST(test_three_owners),
+		LOCK_TEST(test_later),
+		LOCK_TEST(test_release),
+		LOCK_TEST(test_crowd),
 	};
 
 	waiter_setup();
