@@ -78,10 +78,14 @@ bool inflight_vanished(const struct vhost_device *d)
 	return d->inflight.map && guard_hit(d->inflight.guard);
 }
 
+/* Features may have changed since the memory was given: records of packed rings are larger. */
 void *inflight_records(const struct vhost_device *d, unsigned int i, uint32_t size)
 {
-	if (d->inflight.map && i < d->inflight.queues && size <= d->inflight.queue_size)
-		return (char *)d->inflight.records + i * region_size(d, d->inflight.queue_size);
+	uint64_t each = region_size(d, d->inflight.queue_size);
+
+	if (d->inflight.map && i < MIN(d->inflight.queues, d->inflight.size / each) &&
+		size <= d->inflight.queue_size)
+		return (char *)d->inflight.records + i * each;
 	return d->cfg.track ? (char *)d->cfg.track + i * vhost_track_size() : NULL;
 }
 

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define RUNS_PROTOCOL WIRE_F_PROTOCOL_FEATURES
 
@@ -609,6 +611,29 @@ static void cloud_hypervisor(void **state)
 	}
 }
 
+/* Room for the records of split rings is not room for those of packed ones, which are larger. */
+static void records_for_another_kind(void **state)
+{
+	struct peer *p = *state;
+	struct wire_inflight w = {.mmap_size = 2112, .num_queues = 1, .queue_size = 128};
+	autofd int fd = memfd_create("records", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	peer_negotiate(p, RUNS_PROTOCOL);
+	peer_tell(p, WIRE_SET_INFLIGHT_FD, &w, sizeof(w), fd);
+	peer_tell_memory(p);
+	peer_tell_ring(p, 0, 0);
+	peer_tell_state(p, WIRE_SET_VRING_ENABLE, 0, 1);
+	assert_true(p->q[0].running);
+	assert_non_null(p->q[0].vq.ring.track);
+	get_base(p, 0, 0);
+	peer_tell_u64(p, WIRE_SET_FEATURES, WIRE_F_VERSION_1 | RUNS_PROTOCOL | WIRE_F_RING_PACKED, -1);
+	peer_tell_ring(p, 0, 0x80008000);
+	assert_true(p->q[0].running);
+	assert_true(p->q[0].vq.ring.packed);
+	assert_null(p->q[0].vq.ring.track);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -628,6 +653,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(remap_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(start_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(start_that_fails_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(records_for_another_kind, setup, teardown),
 		cmocka_unit_test_setup_teardown(reset_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(front_end_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(user_mode_linux, setup, teardown),
