@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ATTACH_MS 5000
+#define ATTACH_MS 30000
 
 struct call {
 	int number;

@@ -98,7 +98,7 @@ static void make_write(struct batch *b, unsigned int i)
 static void run(struct batch *b, void (*make)(struct batch *, unsigned int), enum calls calls)
 {
 	struct fc_op *op;
-	int64_t until = test_ms() + 5000;
+	int64_t until = test_ms() + TEST_PATIENCE_MS;
 
 	if (calls == CALLS_NONE)
 		drv_no_call(b->c->q);
@@ -124,7 +124,7 @@ static void expect(struct batch *b, const char *what, unsigned int want)
 	struct inject_report r;
 	char text[512] = "";
 	size_t n = 0;
-	int64_t until = test_ms() + 2000;
+	int64_t until = test_ms() + TEST_PATIENCE_MS;
 
 	while (atomic_load(&b->in.shared->count) < want && test_ms() < until)
 		usleep(1000);

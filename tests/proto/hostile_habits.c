@@ -31,24 +31,25 @@ static int try_connect(void)
 	return -1;
 }
 
-/* Those that find no place in the queue are turned away at once. */
+/* Those that find no place in the queue are turned away at once, until the daemon got to the ones before. */
 static void connections_in_a_row(void **state)
 {
 	unsigned int n = 0;
 
 	(void)state;
 	vm_disconnect(vm);
-	for (unsigned int i = 0; i < 3000; i++) {
+	while (n < 300) {
 		int fd = try_connect();
 
-		if (fd < 0)
+		if (fd < 0) {
+			usleep(50);
 			continue;
-		if (i % 3)
-			assert_int_equal(write(fd, "junk that is no header", i % 3 * 10), i % 3 * 10);
+		}
+		if (n % 3)
+			assert_int_equal(write(fd, "junk that is no header", n % 3 * 10), n % 3 * 10);
 		close(fd);
 		n++;
 	}
-	assert_true(n > 10);
 }
 
 static void connections_at_once(void **state)
@@ -87,7 +88,7 @@ static void half_a_connection(void **state)
 	connected();
 	OK(fe_ask_u64(&vm->fe, VU_GET_FEATURES, &v));
 	assert_int_equal(shutdown(vm->fe.sock, SHUT_WR), 0);
-	vm->fe.timeout_ms = 5000;
+	vm->fe.timeout_ms = TEST_PATIENCE_MS;
 	ERR(fe_receive(&vm->fe, VU_GET_FEATURES, &v, &(uint32_t){8}, NULL), ECONNRESET);
 }
 
@@ -95,7 +96,7 @@ static void half_a_connection(void **state)
 static void answers_that_nobody_reads(void **state)
 {
 	static const struct vu_header h = {VU_GET_FEATURES, VU_VERSION, 0};
-	int64_t end = test_ms() + 10000;
+	int64_t end = test_ms() + TEST_PATIENCE_MS;
 	ssize_t r;
 
 	(void)state;
@@ -178,6 +179,8 @@ static void keep_busy(void)
 	while (fc_reap(&vm->client[1], NULL, 0) > 0)
 		;
 	for (unsigned int i = 0; i < ARRAY_LEN(ops); i++) {
+		if (vm->client[1].in_flight && !ops[i].done)
+			continue;
 		ops[i] = (struct fc_op){.opcode = FUSE_GETATTR, .node = FUSE_ROOT_ID, .nargs = 1};
 		ops[i].arg[0] = (struct iovec){&getattr_in, sizeof(getattr_in)};
 		ops[i].reply_len = sizeof(struct fuse_attr_out);
@@ -357,6 +360,31 @@ static void records_that_vanish(void **state)
 	close(r.fd);
 }
 
+/* Room for the records of a split ring, and then the ring is packed, whose records are larger. */
+static void records_of_another_kind(void **state)
+{
+	static const struct records r = {.size = 16 + 32768 * 16 + 48, .queues = 1, .queue_size = 32768};
+	uint64_t features = vm->fe.features, low = (uintptr_t)vm->gm.region[0].host;
+	struct vu_vring_addr addr = {0, 0, low, low + (2 << 20), low + (3 << 20), 0};
+	int fd = hostile_open(FD_MEM);
+	uint32_t base;
+
+	(void)state;
+	for (unsigned int i = 0; i < vm->queues; i++)
+		OK(vm_stop_queue(vm, i, &base));
+	OK(fe_set_features(&vm->fe, features & ~VU_BIT(VU_F_RING_PACKED)));
+	OK(fe_tell(&vm->fe, VU_SET_INFLIGHT_FD, &r, 24, fd));
+	close(fd);
+	OK(fe_set_features(&vm->fe, features | VU_BIT(VU_F_RING_PACKED)));
+	OK(fe_set_vring(&vm->fe, VU_SET_VRING_NUM, 0, 32768));
+	OK(fe_set_vring(&vm->fe, VU_SET_VRING_BASE, 0, 0x80008000));
+	OK(fe_tell(&vm->fe, VU_SET_VRING_ADDR, &addr, sizeof(addr), -1));
+	fd = hostile_open(FD_EVENT);
+	OK(fe_set_vring_fd(&vm->fe, VU_SET_VRING_KICK, 0, fd));
+	close(fd);
+	OK(fe_ask_u64(&vm->fe, VU_GET_FEATURES, &features));
+}
+
 /* Messages in any order that makes sense to nobody. */
 static void random_messages(void **state)
 {
@@ -403,6 +431,7 @@ const struct CMUnitTest hostile_habits[] = {
 	cmocka_unit_test(records_that_change),
 	cmocka_unit_test(records_that_lie),
 	cmocka_unit_test(records_that_vanish),
+	cmocka_unit_test(records_of_another_kind),
 	cmocka_unit_test(random_messages),
 };
 const unsigned int hostile_habits_count = ARRAY_LEN(hostile_habits);

@@ -282,10 +282,10 @@ static int terminate(struct spawn *s, struct err *err)
 	int status;
 
 	kill(s->pid, SIGTERM);
-	if (!spawn_wait(s, 5000, &status)) /* others may die of it */
+	if (!spawn_wait(s, TEST_PATIENCE_MS, &status)) /* others may die of it */
 		return s->dialect == SPAWN_COLOFS && status ? describe_end(status, err) : 0;
 	kill(s->pid, SIGKILL);
-	spawn_wait(s, 5000, &status);
+	spawn_wait(s, TEST_PATIENCE_MS, &status);
 	return err_set(err, ETIMEDOUT, "the daemon did not end on SIGTERM");
 }
 

@@ -12,6 +12,20 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Built with a sanitizer of memory or threads: their runtimes have needs of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED true
+#elif defined(__has_feature)
+#define TEST_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define TEST_SANITIZED false
+#endif
+
+/* How long to wait for what must come: longer than the slowest machine takes. Only a failure waits it out. */
+#define TEST_PATIENCE_MS 30000
+/* A program of tests is ended after so long. */
+#define TEST_MOST_SECONDS (TEST_SANITIZED ? 590 : 115)
+
 /* Whose option names to use: programs that others ship can be driven by the same tests. */
 enum spawn_dialect { SPAWN_COLOFS, SPAWN_RUST, SPAWN_C };
 

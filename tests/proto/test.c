@@ -8,8 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST_SECONDS (TEST_SANITIZED ? 290 : 60)
-
 static struct group {
 	struct vm_config cfg;
 	struct spawn_config spawn;
@@ -104,7 +102,7 @@ int test_run(const struct CMUnitTest *tests, size_t count, unsigned int variants
 {
 	int failed = 0;
 
-	alarm(MOST_SECONDS);
+	alarm(TEST_MOST_SECONDS);
 	group.cfg = cfg ? *cfg : (struct vm_config){0};
 	group.spawn = spawn ? *spawn : (struct spawn_config){0};
 	group.cfg.features = group.cfg.features ? group.cfg.features : VM_FEATURES;
@@ -153,7 +151,7 @@ int test_run_own(const struct CMUnitTest *tests, size_t count, unsigned int vari
 {
 	int failed = 0;
 
-	alarm(MOST_SECONDS);
+	alarm(TEST_MOST_SECONDS);
 	for (unsigned int v = TEST_SPLIT; v <= TEST_PACKED; v <<= 1) {
 		own_packed = v == TEST_PACKED;
 		if (!(v & variants) || (own_packed && !test_is_colofs()))
@@ -241,7 +239,7 @@ void raw_expect_reply(struct vm *vm, unsigned int i, struct raw *r)
 	struct stat st;
 
 	memset(r->out, 0xee, RAW_OUT);
-	LEN(raw_send(vm, i, r, 5000), RAW_OUT);
+	LEN(raw_send(vm, i, r, TEST_PATIENCE_MS), RAW_OUT);
 	memcpy(&h, r->out, sizeof(h));
 	memcpy(&a, r->out + sizeof(h), sizeof(a));
 	assert_int_equal(h.len, RAW_OUT);

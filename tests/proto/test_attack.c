@@ -402,6 +402,6 @@ int main(void)
 {
 	memset(attack_long_name, 'x', sizeof(attack_long_name) - 1);
 	add_all();
-	alarm(60);
+	alarm(TEST_MOST_SECONDS);
 	return _cmocka_run_group_tests("attacks", tests, ncases, set_up, tear_down);
 }

@@ -190,7 +190,7 @@ static bool came_back(void)
 
 static enum end what_became(void)
 {
-	for (int64_t end = test_ms() + 5000; test_ms() < end;) {
+	for (int64_t end = test_ms() + TEST_PATIENCE_MS; test_ms() < end;) {
 		if (drv_signalled(q->err, 1))
 			return BROKEN;
 		if (came_back())
@@ -449,7 +449,7 @@ int main(void)
 {
 	int failed;
 
-	alarm(60);
+	alarm(TEST_MOST_SECONDS);
 	add_all(SPLIT);
 	failed = _cmocka_run_group_tests("hostile split rings", tests, ntests, set_up, tear_down);
 	test_set_packed(true);

@@ -23,7 +23,7 @@ static const struct vm_config with_window = {
 	.protocol = (VM_PROTOCOL & ~VU_BIT(VU_P_CONFIGURE_MEM_SLOTS)) | VU_BIT(VU_P_BACKEND_REQ) |
 		    VU_BIT(VU_P_BACKEND_SEND_FD) | VU_BIT(VU_P_SHMEM),
 	.init_flags = VM_INIT_FLAGS | FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX,
-	.client = {.timeout_ms = 20000},
+	.client = {.timeout_ms = TEST_PATIENCE_MS},
 };
 static const char *const args[] = {"--dax-window=16M", "--dax-max-mappings=0", NULL};
 static const char *const args_all[] = {"--dax-window=16M", "--dax-max-mappings=0", "--dax=always", NULL};

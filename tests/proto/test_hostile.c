@@ -198,7 +198,7 @@ static void prepare(enum hostile_when when)
 {
 	vm_disconnect(&hostile);
 	if (when == FIRST)
-		OK(fe_connect(&hostile.fe, hostile.daemon.socket_path, 5000));
+		OK(fe_connect(&hostile.fe, hostile.daemon.socket_path, TEST_PATIENCE_MS));
 	else if (when == EARLY)
 		OK(vm_connect(&hostile));
 	else
@@ -214,7 +214,7 @@ static void run(const struct hostile_message *m, bool ask)
 	if (m->when == LATE)
 		hostile_poke();
 	if (ask) {
-		enum hostile_end end = what_comes(5000, &value);
+		enum hostile_end end = what_comes(TEST_PATIENCE_MS, &value);
 
 		assert_true(end == CLOSED || (end == ANSWERED && value));
 	} else if (m->end == SILENT) {
@@ -222,7 +222,7 @@ static void run(const struct hostile_message *m, bool ask)
 	} else if (m->end == ANY) {
 		what_comes(10, &value);
 	} else {
-		assert_int_equal(what_comes(5000, &value), m->end);
+		assert_int_equal(what_comes(TEST_PATIENCE_MS, &value), m->end);
 	}
 }
 
@@ -319,7 +319,7 @@ int main(void)
 	int failed;
 
 	add_all(true);
-	alarm(60);
+	alarm(TEST_MOST_SECONDS);
 	features = VM_FEATURES;
 	failed = _cmocka_run_group_tests("hostile, split ring", tests, ntests, set_up, tear_down);
 	add_all(false);

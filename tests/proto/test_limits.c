@@ -251,7 +251,7 @@ static void waiters_run_out(void **state)
 		OK(fc_setlkw_start(c, made.entry.nodeid, &want[i], &op[i]));
 	}
 	for (struct fc_op *done = NULL; done != &op[0] && done != &op[1] && done != &op[2] && done != &op[3];)
-		assert_int_equal(fc_reap(c, &done, 5000), 1);
+		assert_int_equal(fc_reap(c, &done, TEST_PATIENCE_MS), 1);
 	assert_int_equal(op[0].done + op[1].done + op[2].done + op[3].done, 1);
 	for (unsigned int i = 0; i < 4; i++)
 		assert_true(!op[i].done || op[i].error == -ENOLCK);

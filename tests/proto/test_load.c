@@ -103,7 +103,7 @@ int main(void)
 		TEST(names_on_two_queues),
 	};
 	static const struct vm_config cfg = {
-		.queues = QUEUES, .client = {.depth = DEPTH, .max_data = LOAD_MAX_IO, .timeout_ms = 5000}};
+		.queues = QUEUES, .client = {.depth = DEPTH, .max_data = LOAD_MAX_IO}};
 	static const char *const args[] = {"--queues=2", NULL};
 	static const struct spawn_config spawn = {.args = args};
 

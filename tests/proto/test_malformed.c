@@ -34,7 +34,7 @@ static struct outcome send_request(struct test *t, const struct raw_request *q, 
 	scratch.seg[0].len = (uint32_t)in;
 	scratch.seg[1].len = (uint32_t)out;
 	scratch.nout = out ? 1 : 0;
-	o.written = raw_send(&t->vm, 1, &scratch, 5000);
+	o.written = raw_send(&t->vm, 1, &scratch, TEST_PATIENCE_MS);
 	memcpy(&o.h, scratch.out, sizeof(o.h));
 	return o;
 }
@@ -124,7 +124,7 @@ static void only_writable(void **state)
 	r.seg[0].len = 4096;
 	r.nin = 0;
 	r.nout = 1;
-	LEN(raw_send(&t->vm, 1, &r, 5000), 0);
+	LEN(raw_send(&t->vm, 1, &r, TEST_PATIENCE_MS), 0);
 	expect_alive(t);
 }
 

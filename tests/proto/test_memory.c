@@ -58,7 +58,7 @@ static void crossing_regions(void **state)
 	assert_int_equal(low->gpa + low->size, next->gpa);
 	raw_make(vm, &r, -1);
 	r.seg[1].gpa = next->gpa - 10;
-	LEN(raw_send(vm, 1, &r, 5000), RAW_OUT);
+	LEN(raw_send(vm, 1, &r, TEST_PATIENCE_MS), RAW_OUT);
 	memcpy(&h, low->host + low->size - 10, 10);
 	memcpy((uint8_t *)&h + 10, next->host, sizeof(h) - 10);
 	assert_int_equal(h.len, RAW_OUT);
@@ -194,7 +194,7 @@ static void finish_waiter(struct vm *vm, struct waiter *w)
 	void *cookie = NULL;
 
 	assert_int_equal(close(w->host), 0);
-	LEN(drv_wait(&vm->queue[1], 5000), 1);
+	LEN(drv_wait(&vm->queue[1], TEST_PATIENCE_MS), 1);
 	LEN(drv_get(&vm->queue[1], &cookie, &written), 1);
 	assert_ptr_equal(cookie, &w->r);
 	assert_int_equal(written, sizeof(struct fuse_out_header));
@@ -328,7 +328,7 @@ static void dirty_log(void **state)
 	OK(fe_set_log(&vm->fe, d.fd, LOG_BYTES, 4096));
 	set_logging(vm, true);
 	memset(d.log, 0, LOG_BYTES);
-	LEN(raw_send(vm, 1, &r, 5000), sizeof(struct fuse_out_header) + sizeof(content));
+	LEN(raw_send(vm, 1, &r, TEST_PATIENCE_MS), sizeof(struct fuse_out_header) + sizeof(content));
 	assert_true(is_dirty(&d, r.seg[1].gpa));
 	assert_true(is_dirty(&d, r.seg[2].gpa));
 	assert_true(is_dirty(&d, r.seg[2].gpa + VU_LOG_PAGE));
@@ -341,7 +341,7 @@ static void dirty_log(void **state)
 	set_logging(vm, false);
 	memset(d.log, 0, LOG_BYTES);
 	memset(d.may, 0, LOG_BYTES);
-	LEN(raw_send(vm, 1, &r, 5000), sizeof(struct fuse_out_header) + sizeof(content));
+	LEN(raw_send(vm, 1, &r, TEST_PATIENCE_MS), sizeof(struct fuse_out_header) + sizeof(content));
 	expect_no_more_than_may(&d);
 	dirty_free(&d);
 }

@@ -60,7 +60,7 @@ static void calls_only_when_wanted(struct vm *vm)
 	raw_make(vm, &r, -1);
 	raw_expect_reply(vm, 1, &r);
 	for (unsigned int i = 0; i < 20; i++) {
-		int64_t end = test_ms() + 2000;
+		int64_t end = test_ms() + TEST_PATIENCE_MS;
 
 		drv_signalled(q->call, 0);
 		drv_no_call(q);
@@ -74,7 +74,7 @@ static void calls_only_when_wanted(struct vm *vm)
 	assert_false(drv_want_call(q));
 	OK(drv_add(q, r.seg, r.nin, r.nout, NULL, &r));
 	drv_kick(q);
-	assert_true(drv_signalled(q->call, 2000));
+	assert_true(drv_signalled(q->call, TEST_PATIENCE_MS));
 	LEN(drv_get(q, &cookie, &written), 1);
 }
 

@@ -100,7 +100,7 @@ static void restart(struct manager *m, struct vm *vm)
 	assert_int_equal(kill(vm->daemon.pid, SIGTERM), 0);
 	hear(m, "FDSTORE=1");
 	hear(m, "BARRIER=1");
-	OK(spawn_wait(&vm->daemon, 10000, &status));
+	OK(spawn_wait(&vm->daemon, TEST_PATIENCE_MS, &status));
 	assert_int_equal(status, 0);
 	OK(spawn_launch(&vm->daemon, &(struct spawn_config){.kept = m->kept}, &vm->err));
 	hear(m, "READY=1");
@@ -226,7 +226,7 @@ static void test_other_options(void **state)
 	}
 	assert_int_equal(kill(vm->daemon.pid, SIGTERM), 0);
 	hear(&m, "BARRIER=1");
-	OK(spawn_wait(&vm->daemon, 10000, &status));
+	OK(spawn_wait(&vm->daemon, TEST_PATIENCE_MS, &status));
 	OK(spawn_launch(&vm->daemon, &(struct spawn_config){.kept = m.kept, .args = args}, &vm->err));
 	hear(&m, "READY=1");
 	vm_disconnect(vm);

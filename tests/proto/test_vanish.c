@@ -39,7 +39,7 @@ static void expect_hang_up(struct vm *vm)
 	struct pollfd p = {.fd = vm->fe.sock, .events = POLLIN};
 	char byte;
 
-	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(poll(&p, 1, TEST_PATIENCE_MS), 1);
 	/* A reset: it did not even read our last messages. */
 	assert_true(recv(vm->fe.sock, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);
 	memset(vm->started, 0, sizeof(vm->started));

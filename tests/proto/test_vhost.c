@@ -327,7 +327,7 @@ static void disable_and_enable(void **state)
 	OK(fe_set_vring(&vm->fe, VU_SET_VRING_ENABLE, 1, 0));
 	ERR(raw_send(vm, 1, &r, 50), ETIMEDOUT);
 	OK(fe_set_vring(&vm->fe, VU_SET_VRING_ENABLE, 1, 1));
-	LEN(drv_wait(&vm->queue[1], 5000), 1);
+	LEN(drv_wait(&vm->queue[1], TEST_PATIENCE_MS), 1);
 }
 
 static void comes_back(void **state)
@@ -447,12 +447,12 @@ static void other_descriptors(void **state)
 	raw_expect_reply(vm, 1, &r);
 	OK(fe_set_vring_fd(&vm->fe, VU_SET_VRING_CALL, 1, -1));
 	OK(drv_add(q, r.seg, r.nin, r.nout, NULL, &r));
-	for (int64_t end = test_ms() + 2000; !drv_want_call(q) && test_ms() < end;)
+	for (int64_t end = test_ms() + TEST_PATIENCE_MS; !drv_want_call(q) && test_ms() < end;)
 		usleep(1000);
 	assert_true(drv_want_call(q));
 	drv_signalled(q->call, 0);
 	OK(fe_set_vring_fd(&vm->fe, VU_SET_VRING_CALL, 1, q->call));
-	assert_true(drv_signalled(q->call, 2000)); /* what came back meanwhile is told */
+	assert_true(drv_signalled(q->call, TEST_PATIENCE_MS)); /* what came back meanwhile is told */
 }
 
 static void listening_fd(void **state)
@@ -476,7 +476,7 @@ static void connected_fd(void **state)
 	test_boot_spawn(vm, NULL, &spawn);
 	getattr_root(vm, 1);
 	vm_disconnect(vm);
-	OK(spawn_wait(&vm->daemon, 5000, &status));
+	OK(spawn_wait(&vm->daemon, TEST_PATIENCE_MS, &status));
 	assert_int_equal(status, 0);
 }
 

@@ -24,7 +24,7 @@ void vm_configure(struct vm *vm, const struct vm_config *cfg)
 	DEFAULT(vm->cfg.memory, 64 * MIB);
 	DEFAULT(vm->cfg.client.depth, 8);
 	DEFAULT(vm->cfg.client.max_data, MIB);
-	DEFAULT(vm->cfg.client.timeout_ms, TEST_SANITIZED ? 20000 : 5000);
+	DEFAULT(vm->cfg.client.timeout_ms, TEST_PATIENCE_MS);
 	DEFAULT(vm->cfg.init_flags, VM_INIT_FLAGS);
 	DEFAULT(vm->cfg.init_minor, 39);
 }

@@ -15,15 +15,6 @@
 
 #define VM_MAX_QUEUES 17
 
-/* Built with a sanitizer of memory or threads: their runtimes have needs of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TEST_SANITIZED true
-#elif defined(__has_feature)
-#define TEST_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define TEST_SANITIZED false
-#endif
-
 struct vm_config {
 	uint64_t features, protocol; /* what to take of what is offered; 0: VM_FEATURES, VM_PROTOCOL */
 	unsigned int queues;	     /* request queues, default 1 */
@@ -33,7 +24,7 @@ struct vm_config {
 	uint64_t window;	     /* bytes of shared memory that the daemon may map files in; 0: none */
 	uint64_t memory;	     /* bytes of each of the two large regions, default 64 MiB */
 	struct fc_config
-		client; /* depth default 8, max_data default 1 MiB, timeout default 5 s (20 s if sanitized) */
+		client;	     /* depth default 8, max_data default 1 MiB, timeout default TEST_PATIENCE_MS */
 	uint64_t init_flags; /* default VM_INIT_FLAGS */
 	uint32_t init_minor; /* default 39 */
 };

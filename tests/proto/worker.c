@@ -63,5 +63,5 @@ int worker_await_next(struct worker *w, int timeout_ms)
 
 int worker_kill(struct worker *w, int sig)
 {
-	return kill(w->pid, sig) ? -errno : worker_await_next(w, 5000);
+	return kill(w->pid, sig) ? -errno : worker_await_next(w, TEST_PATIENCE_MS);
 }
