@@ -78,7 +78,7 @@ static void measure(struct vm *vm)
 
 	check(fc_lookup(c, 1, "file", &e), 0, "LOOKUP");
 	check(fc_open(c, e.nodeid, O_RDONLY, &o), 0, "OPEN");
-	for (int i = -5; i < ROUNDS; i++) { /* the first ones learn that this front-end tells nothing */
+	for (int i = -5; i < ROUNDS; i++) { /* the first ones learn how long this front-end takes */
 		double t[4] = {now_us()};
 
 		check(fc_setupmapping(c, e.nodeid, 0, RANGE, 0, FUSE_SETUPMAPPING_FLAG_READ), 0,

@@ -12,6 +12,7 @@ version=$1
 shift
 T=$(mktemp -d "${TMPDIR:-/tmp}/colofs-dax.XXXXXX")
 chmod 755 "$T"
+. "$here/lib.sh"
 pids=()
 finish() {
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
@@ -33,23 +34,6 @@ case $version in
 *) echo "no kernel $version" >&2; exit 2 ;;
 esac
 image=$(find -L "$root" -name 'vmlinuz*' | sort | tail -n 1)
-
-# An initramfs: the kernel's modules where they are not built in, busybox, our programs, and an init that runs the
-# script that the command line holds.
-make_initrd() {
-	local r=$T/initrd module file
-	mkdir -p "$r"/{bin,dev,proc,sys,mnt,modules}
-	cp "$(command -v busybox)" "$PROG" "$SEMANTICS" "$r/bin/"
-	: >"$r/insmod"
-	for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci fuse virtiofs; do
-		file=$(find -L "$root" -name "$module.ko*" | head -n 1)
-		[ -n "$file" ] || continue
-		cp "$file" "$r/modules/"
-		echo "insmod /modules/$(basename "$file")" >>"$r/insmod"
-	done
-	cp "$here/init.sh" "$r/init"
-	(cd "$r" && find . | cpio -o -H newc --quiet | gzip -1) >"$T/initrd.gz"
-}
 
 # share NAME: a share with the files of prog.c.
 make_share() {
@@ -89,10 +73,6 @@ requests() {
 
 says() {
 	grep -q "$2" "$T/$1.out" || fail "$1 does not say: $2"
-}
-
-monitor() {
-	python3 "$here/monitor.py" "$T/$1.mon" "${@:2}"
 }
 
 all='for c in read write upgrade grow truncate holes many random; do prog $c . || exit; done; echo all is right'
@@ -202,7 +182,7 @@ check_measure() {
 	done
 }
 
-make_initrd
+make_initrd "$root" "$PROG" "$SEMANTICS"
 for check; do
 	start=$SECONDS
 	"check_$check"

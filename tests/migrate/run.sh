@@ -11,6 +11,7 @@ here=$(dirname "$(realpath "$0")")
 if [ -e "$QEMU_ROOT/missing" ]; then cat "$QEMU_ROOT/missing"; exit 77; fi
 T=$(mktemp -d "${TMPDIR:-/tmp}/colofs-migrate.XXXXXX")
 chmod 755 "$T"
+. "$here/../dax/lib.sh"
 share=$T/share
 pids=()
 finish() {
@@ -26,21 +27,6 @@ fail() {
 	exit 1
 }
 image=$(find -L "$KERNEL" -name 'vmlinuz*' | sort | tail -n 1)
-
-make_initrd() {
-	local r=$T/initrd module file
-	mkdir -p "$r"/{bin,dev,proc,sys,mnt,modules}
-	cp "$(command -v busybox)" "$PROG" "$r/bin/"
-	: >"$r/insmod"
-	for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci fuse virtiofs; do
-		file=$(find -L "$KERNEL" -name "$module.ko*" | head -n 1)
-		[ -n "$file" ] || continue
-		cp "$file" "$r/modules/"
-		echo "insmod /modules/$(basename "$file")" >>"$r/insmod"
-	done
-	cp "$here/../dax/init.sh" "$r/init"
-	(cd "$r" && find . | cpio -o -H newc --quiet | gzip -1) >"$T/initrd.gz"
-}
 
 # start NAME HIDE DAEMON-OPTION... -- QEMU-OPTION...: a daemon and a QEMU. HIDE: yes: the victim is not there for this daemon.
 start() {
@@ -70,10 +56,6 @@ wait_for() {
 		sleep 0.1
 	done
 	fail "$what does not come"
-}
-
-monitor() {
-	python3 "$here/../dax/monitor.py" "$T/$1.mon" "${@:2}"
 }
 
 # The guest's last word about how far it is, on whichever QEMU.
@@ -109,7 +91,7 @@ incoming() {
 
 mkdir -p "$share/victims"
 echo -n victim >"$share/victims/victim"
-make_initrd
+make_initrd "$KERNEL" "$PROG"
 start first no --
 before=0
 wait_for "the guest" goes_on

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Files that the guest sees in a window of its own: what it finds there, and what becomes of it. */
-#include "test.h"
-
-#include "worker.h"
+#include "dax_guest.h"
 
 #include <linux/falloc.h>
 #include <signal.h>
@@ -10,95 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RANGE  (2u << 20)
-#define PAGE   4096u
-#define WINDOW (8u * RANGE)
-#define READ   FUSE_SETUPMAPPING_FLAG_READ
-#define WRITE  (FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE)
-#define AT(i)  ((uint64_t)(i)*RANGE)
-
-static const struct vm_config with_window = {
-	.window = WINDOW,
-	.queues = 2,
-	.protocol = (VM_PROTOCOL & ~VU_BIT(VU_P_CONFIGURE_MEM_SLOTS)) | VU_BIT(VU_P_BACKEND_REQ) |
-		    VU_BIT(VU_P_BACKEND_SEND_FD) | VU_BIT(VU_P_SHMEM),
-	.init_flags = VM_INIT_FLAGS | FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX,
-	.client = {.timeout_ms = TEST_PATIENCE_MS},
-};
-static const char *const args[] = {"--dax-window=16M", "--dax-max-mappings=0", NULL};
-static const char *const args_all[] = {"--dax-window=16M", "--dax-max-mappings=0", "--dax=always", NULL};
-static const char *const args_trust[] = {
-	"--dax-window=16M", "--dax-max-mappings=0", "--dax-trust-peers", NULL};
-
-static uint8_t data[3 * RANGE];
-
-static void boot(struct vm *vm, const char *const *with)
-{
-	test_pattern(data, sizeof(data), 7);
-	test_boot(vm, &with_window, with);
-}
-
-static uint64_t look_up(struct vm *vm, const char *name, struct fuse_entry_out *e)
-{
-	OK(fc_lookup(&vm->client[1], 1, name, e));
-	return e->nodeid;
-}
-
-/* A file of the host's, known to the guest. */
-static uint64_t file(struct vm *vm, const char *name, size_t size)
-{
-	struct fuse_entry_out e;
-
-	host_write_file(vm->daemon.share, name, data, size);
-	return look_up(vm, name, &e);
-}
-
-static bool marked(struct vm *vm, const char *name, size_t size)
-{
-	struct fuse_entry_out e;
-
-	host_write_file(vm->daemon.share, name, data, size);
-	look_up(vm, name, &e);
-	return e.attr.flags & FUSE_ATTR_DAX;
-}
-
-static int map(struct vm *vm, uint64_t node, uint64_t off, unsigned int range, uint64_t flags)
-{
-	return fc_setupmapping(&vm->client[1], node, off, RANGE, AT(range), flags);
-}
-
-static int unmap(struct vm *vm, unsigned int range)
-{
-	struct fuse_removemapping_one one = {AT(range), RANGE};
-
-	return fc_removemapping(&vm->client[1], 1, &one, 1);
-}
-
-static void truncate_to(struct vm *vm, uint64_t node, uint64_t size)
-{
-	struct fuse_setattr_in in = {.valid = FATTR_SIZE, .size = size};
-	struct fuse_attr_out out;
-
-	OK(fc_setattr(&vm->client[1], node, &in, &out));
-	assert_int_equal(out.attr.size, size);
-}
-
-static struct fc_file open_rw(struct vm *vm, uint64_t node)
-{
-	struct fuse_open_out out;
-
-	OK(fc_open(&vm->client[1], node, O_RDWR, &out));
-	return (struct fc_file){node, out.fh};
-}
-
-#define SEES(vm, at, what, len) assert_memory_equal(window_memory(&(vm)->window) + (at), what, len)
-
 static void negotiated(void **state)
 {
 	struct vm *vm = *state;
 	struct vu_shmem_config c;
 
-	boot(vm, args);
+	dax_boot(vm, dax_args);
 	assert_true(vm->fe.protocol & VU_BIT(VU_P_SHMEM));
 	assert_false(vm->fe.protocol_offered & VU_BIT(VU_P_CONFIGURE_MEM_SLOTS));
 	OK(fe_ask(&vm->fe, VU_GET_SHMEM_CONFIG, NULL, 0, &c, sizeof(c)));
@@ -129,13 +44,13 @@ static void which_are_marked(void **state)
 	struct vm *vm = *state;
 	struct fuse_entry_out e;
 
-	boot(vm, args);
-	assert_true(marked(vm, "good", 65536));
-	assert_false(marked(vm, "small", 65536 - PAGE));
-	assert_false(marked(vm, "uneven", 65536 + 1));
-	assert_false(marked(vm, "empty", 0));
+	dax_boot(vm, dax_args);
+	assert_true(dax_marked(vm, "good", 65536));
+	assert_false(dax_marked(vm, "small", 65536 - PAGE));
+	assert_false(dax_marked(vm, "uneven", 65536 + 1));
+	assert_false(dax_marked(vm, "empty", 0));
 	OK(mkdirat(vm->daemon.share, "dir", 0755));
-	look_up(vm, "dir", &e);
+	dax_look_up(vm, "dir", &e);
 	assert_int_equal(e.attr.flags & FUSE_ATTR_DAX, 0);
 }
 
@@ -143,9 +58,9 @@ static void all_are_marked(void **state)
 {
 	struct vm *vm = *state;
 
-	boot(vm, args_all);
-	assert_true(marked(vm, "uneven", 65537));
-	assert_true(marked(vm, "empty", 0));
+	dax_boot(vm, dax_args_all);
+	assert_true(dax_marked(vm, "uneven", 65537));
+	assert_true(dax_marked(vm, "empty", 0));
 }
 
 /* Loads and stores are the file's own, both ways, at once. */
@@ -156,13 +71,13 @@ static void loads_and_stores(void **state)
 	char back[PAGE];
 	int fd;
 
-	boot(vm, args);
-	node = file(vm, "f", sizeof(data));
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", sizeof(dax_data));
 	for (unsigned int i = 0; i < 3; i++)
-		OK(map(vm, node, AT(i), 2 * i, READ));
+		OK(dax_map(vm, node, AT(i), 2 * i, READ));
 	for (unsigned int i = 0; i < 3; i++)
-		SEES(vm, AT(2 * i), data + AT(i), RANGE);
-	OK(map(vm, node, AT(1), 2, WRITE)); /* the range that was only read */
+		SEES(vm, AT(2 * i), dax_data + AT(i), RANGE);
+	OK(dax_map(vm, node, AT(1), 2, WRITE)); /* the range that was only read */
 	assert_int_equal(window_pieces(&vm->window), 3);
 	memset(window_memory(&vm->window) + AT(2) + 100, 'x', 50);
 	fd = openat(vm->daemon.share, "f", O_RDWR);
@@ -171,8 +86,8 @@ static void loads_and_stores(void **state)
 	LEN(pwrite(fd, "host", 4, RANGE + 120), 4);
 	SEES(vm, AT(2) + 120, "host", 4);
 	close(fd);
-	OK(unmap(vm, 2));
-	OK(unmap(vm, 2));
+	OK(dax_unmap(vm, 2));
+	OK(dax_unmap(vm, 2));
 	assert_int_equal(window_pieces(&vm->window), 2);
 	OK(fc_destroy(&vm->client[1]));
 	assert_int_equal(window_pieces(&vm->window), 0);
@@ -185,13 +100,13 @@ static void stores_drop_privileges(void **state)
 	struct vm *vm = *state;
 	uint64_t node;
 
-	boot(vm, args);
-	node = file(vm, "f", RANGE);
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", RANGE);
 	OK(fchmodat(vm->daemon.share, "f", 06755, 0));
 	vm->client[1].uid = vm->client[1].gid = 1000;
-	OK(map(vm, node, 0, 0, READ));
+	OK(dax_map(vm, node, 0, 0, READ));
 	assert_int_equal(host_stat(vm->daemon.share, "f").st_mode & 07777, 06755);
-	OK(map(vm, node, 0, 0, WRITE));
+	OK(dax_map(vm, node, 0, 0, WRITE));
 	assert_int_equal(host_stat(vm->daemon.share, "f").st_mode & 07777, 0755);
 }
 
@@ -201,14 +116,14 @@ static void remapped(void **state)
 	struct vm *vm = *state;
 	uint64_t a, b;
 
-	boot(vm, args);
-	a = file(vm, "a", RANGE);
-	host_write_file(vm->daemon.share, "b", data + RANGE, RANGE);
+	dax_boot(vm, dax_args);
+	a = dax_file(vm, "a", RANGE);
+	host_write_file(vm->daemon.share, "b", dax_data + RANGE, RANGE);
 	struct fuse_entry_out e;
-	b = look_up(vm, "b", &e);
+	b = dax_look_up(vm, "b", &e);
 	for (unsigned int i = 0; i < 20; i++) {
-		OK(map(vm, i % 2 ? b : a, 0, i % 3, i % 5 ? READ : WRITE));
-		SEES(vm, AT(i % 3), i % 2 ? data + RANGE : data, RANGE);
+		OK(dax_map(vm, i % 2 ? b : a, 0, i % 3, i % 5 ? READ : WRITE));
+		SEES(vm, AT(i % 3), i % 2 ? dax_data + RANGE : dax_data, RANGE);
 	}
 	assert_int_equal(window_pieces(&vm->window), 3);
 }
@@ -221,18 +136,18 @@ static void growth(void **state)
 	size_t size = 65536;
 	struct fc_file f;
 
-	boot(vm, args);
-	f = open_rw(vm, file(vm, "f", size));
-	OK(map(vm, f.node, 0, 0, WRITE));
+	dax_boot(vm, dax_args);
+	f = dax_open(vm, dax_file(vm, "f", size));
+	OK(dax_map(vm, f.node, 0, 0, WRITE));
 	for (unsigned int i = 0; i < ARRAY_LEN(steps); i++) {
-		LEN(fc_write(&vm->client[1], f, data + size, steps[i], size), steps[i]);
+		LEN(fc_write(&vm->client[1], f, dax_data + size, steps[i], size), steps[i]);
 		size += steps[i];
-		SEES(vm, 0, data, size);
+		SEES(vm, 0, dax_data, size);
 	}
 	memcpy(window_memory(&vm->window) + size - 3, "end", 3);
 	OK(fc_fsync(&vm->client[1], f, false));
-	memcpy(data + size - 3, "end", 3);
-	host_expect_file(vm->daemon.share, "f", data, size);
+	memcpy(dax_data + size - 3, "end", 3);
+	host_expect_file(vm->daemon.share, "f", dax_data, size);
 	assert_int_equal(window_refused(&vm->window), 0);
 	assert_true(window_pieces(&vm->window) <= 2);
 }
@@ -245,15 +160,15 @@ static void growth_by_host(void **state)
 	uint64_t node;
 	int fd;
 
-	boot(vm, args);
-	node = file(vm, "f", 65536);
-	OK(map(vm, node, 0, 0, READ));
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", 65536);
+	OK(dax_map(vm, node, 0, 0, READ));
 	fd = openat(vm->daemon.share, "f", O_RDWR);
 	for (size_t size = 65536; size < 65536 + 20000; size += 5000) {
-		LEN(pwrite(fd, data + size, 5000, (off_t)size), 5000);
+		LEN(pwrite(fd, dax_data + size, 5000, (off_t)size), 5000);
 		OK(fc_getattr(&vm->client[1], node, 0, &attr));
 		assert_int_equal(attr.attr.size, size + 5000);
-		SEES(vm, 0, data, size + 5000);
+		SEES(vm, 0, dax_data, size + 5000);
 	}
 	close(fd);
 }
@@ -265,18 +180,18 @@ static void cuts(void **state)
 	struct vm *vm = *state;
 	uint64_t node;
 
-	boot(vm, args);
-	node = file(vm, "f", 2 * RANGE);
-	OK(map(vm, node, 0, 0, WRITE));
-	OK(map(vm, node, RANGE, 1, WRITE));
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", 2 * RANGE);
+	OK(dax_map(vm, node, 0, 0, WRITE));
+	OK(dax_map(vm, node, RANGE, 1, WRITE));
 	for (unsigned int i = 0; i < ARRAY_LEN(to); i++) {
-		truncate_to(vm, node, to[i]);
-		SEES(vm, 0, data, to[i]);
-		truncate_to(vm, node, 2 * RANGE);
-		SEES(vm, 0, data, to[i]);
+		dax_truncate(vm, node, to[i]);
+		SEES(vm, 0, dax_data, to[i]);
+		dax_truncate(vm, node, 2 * RANGE);
+		SEES(vm, 0, dax_data, to[i]);
 		SEES(vm, to[i], zeros, MIN(RANGE, 2 * RANGE - to[i]));
-		memcpy(window_memory(&vm->window), data, 2 * RANGE);
-		host_expect_file(vm->daemon.share, "f", data, 2 * RANGE);
+		memcpy(window_memory(&vm->window), dax_data, 2 * RANGE);
+		host_expect_file(vm->daemon.share, "f", dax_data, 2 * RANGE);
 	}
 	assert_int_equal(window_refused(&vm->window), 0);
 }
@@ -289,18 +204,18 @@ static void emptied(void **state)
 	struct fuse_open_out out;
 	struct fc_file f;
 
-	boot(vm, args);
-	f = open_rw(vm, file(vm, "f", RANGE));
-	OK(map(vm, f.node, 0, 0, WRITE));
+	dax_boot(vm, dax_args);
+	f = dax_open(vm, dax_file(vm, "f", RANGE));
+	OK(dax_map(vm, f.node, 0, 0, WRITE));
 	OK(fc_fallocate(&vm->client[1], f, PAGE, 2 * PAGE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
-	SEES(vm, 0, data, PAGE);
+	SEES(vm, 0, dax_data, PAGE);
 	SEES(vm, PAGE, zeros, 2 * PAGE);
-	SEES(vm, 3 * PAGE, data + 3 * PAGE, RANGE - 3 * PAGE);
+	SEES(vm, 3 * PAGE, dax_data + 3 * PAGE, RANGE - 3 * PAGE);
 	OK(fc_open(&vm->client[1], f.node, O_RDWR | O_TRUNC, &out));
-	LEN(fc_write(&vm->client[1], f, data, 9000, 0), 9000);
-	SEES(vm, 0, data, 9000);
+	LEN(fc_write(&vm->client[1], f, dax_data, 9000, 0), 9000);
+	SEES(vm, 0, dax_data, 9000);
 	OK(fc_release(&vm->client[1], f));
-	host_expect_file(vm->daemon.share, "f", data, 9000);
+	host_expect_file(vm->daemon.share, "f", dax_data, 9000);
 }
 
 /* The end within a page is a copy: stores there reach the file with fsync, close, or the mapping's end. */
@@ -310,22 +225,23 @@ static void uneven_end(void **state)
 	size_t size = RANGE + 5000;
 	struct fc_file f;
 
-	boot(vm, args_all);
-	f = open_rw(vm, file(vm, "f", size));
-	OK(map(vm, f.node, RANGE, 0, WRITE));
-	SEES(vm, 0, data + RANGE, 5000);
+	dax_boot(vm, dax_args_all);
+	f = dax_open(vm, dax_file(vm, "f", size));
+	OK(dax_map(vm, f.node, RANGE, 0, WRITE));
+	SEES(vm, 0, dax_data + RANGE, 5000);
 	for (unsigned int i = 0; i < 3; i++) {
 		memcpy(window_memory(&vm->window) + 4990, i ? "second" : "first.", 6);
-		memcpy(data + RANGE + 4990, i ? "second" : "first.", 6);
+		memcpy(dax_data + RANGE + 4990, i ? "second" : "first.", 6);
 		if (i == 0)
 			OK(fc_fsync(&vm->client[1], f, true));
 		else if (i == 1)
 			OK(fc_flush(&vm->client[1], f, 0));
 		else
-			OK(unmap(vm, 0));
-		host_expect_file(vm->daemon.share, "f", data, size);
+			OK(dax_unmap(vm, 0));
+		host_expect_file(vm->daemon.share, "f", dax_data, size);
 	}
-	OK(map(vm, f.node, 4 * (uint64_t)RANGE, 1, READ)); /* behind the end: nothing of the file, no fault */
+	OK(dax_map(vm, f.node, 4 * (uint64_t)RANGE, 1,
+		READ)); /* behind the end: nothing of the file, no fault */
 	assert_int_equal(window_memory(&vm->window)[AT(1)], 0);
 }
 
@@ -340,10 +256,10 @@ static pid_t run_program(struct vm *vm, const char *name, size_t *size)
 
 	snprintf(path, sizeof(path), "%s/%s", vm->daemon.share_path, name);
 	assert_int_equal(fstat(from, &st), 0);
-	*size = MIN((size_t)st.st_size, sizeof(data));
-	LEN(pread(from, data, *size, 0), *size);
+	*size = MIN((size_t)st.st_size, sizeof(dax_data));
+	LEN(pread(from, dax_data, *size, 0), *size);
 	close(from);
-	host_write_file(vm->daemon.share, name, data, *size);
+	host_write_file(vm->daemon.share, name, dax_data, *size);
 	OK(fchmodat(vm->daemon.share, name, 0755, 0));
 	OK(pipe2(running, O_CLOEXEC));
 	pid = fork();
@@ -368,24 +284,24 @@ static void running_program(void **state)
 	size_t size;
 	pid_t pid;
 
-	boot(vm, args_all);
+	dax_boot(vm, dax_args_all);
 	pid = run_program(vm, "program", &size);
-	node = look_up(vm, "program", &e);
-	OK(map(vm, node, 0, 0, READ));
-	SEES(vm, 0, data, MIN(size, RANGE));
-	ERR(map(vm, node, 0, 1, WRITE), ETXTBSY);
+	node = dax_look_up(vm, "program", &e);
+	OK(dax_map(vm, node, 0, 0, READ));
+	SEES(vm, 0, dax_data, MIN(size, RANGE));
+	ERR(dax_map(vm, node, 0, 1, WRITE), ETXTBSY);
 	memcpy(window_memory(&vm->window) + 100, "lost", 4); /* no guest does it */
-	OK(unmap(vm, 0));
-	host_expect_file(vm->daemon.share, "program", data, size);
-	OK(map(vm, node, 0, 0, READ));
-	SEES(vm, 0, data, MIN(size, RANGE));
+	OK(dax_unmap(vm, 0));
+	host_expect_file(vm->daemon.share, "program", dax_data, size);
+	OK(dax_map(vm, node, 0, 0, READ));
+	SEES(vm, 0, dax_data, MIN(size, RANGE));
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	OK(map(vm, node, 0, 0, WRITE));
+	OK(dax_map(vm, node, 0, 0, WRITE));
 	memcpy(window_memory(&vm->window) + 100, "kept", 4);
-	OK(fc_fsync(&vm->client[1], open_rw(vm, node), false));
-	memcpy(data + 100, "kept", 4);
-	host_expect_file(vm->daemon.share, "program", data, size);
+	OK(fc_fsync(&vm->client[1], dax_open(vm, node), false));
+	memcpy(dax_data + 100, "kept", 4);
+	host_expect_file(vm->daemon.share, "program", dax_data, size);
 }
 
 /* What the host changes in place is seen in a copy when the guest asks for the file's attributes. */
@@ -396,9 +312,9 @@ static void copies_follow(void **state)
 	uint64_t node;
 	int fd;
 
-	boot(vm, args_all);
-	node = file(vm, "f", 5000);
-	OK(map(vm, node, 0, 0, WRITE));
+	dax_boot(vm, dax_args_all);
+	node = dax_file(vm, "f", 5000);
+	OK(dax_map(vm, node, 0, 0, WRITE));
 	memcpy(window_memory(&vm->window) + 4800, "guest", 5);
 	fd = openat(vm->daemon.share, "f", O_RDWR);
 	for (unsigned int i = 0; i < 20; i++) {
@@ -425,13 +341,13 @@ static void cut_by_host(void **state)
 	struct fuse_attr_out attr;
 	uint64_t node;
 
-	boot(vm, args);
-	node = file(vm, "f", RANGE);
-	OK(map(vm, node, 0, 0, READ));
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", RANGE);
+	OK(dax_map(vm, node, 0, 0, READ));
 	OK(host_cut(vm->daemon.share, "f", 5000));
 	OK(fc_getattr(&vm->client[1], node, 0, &attr));
 	assert_int_equal(attr.attr.size, 5000);
-	SEES(vm, 0, data, 5000);
+	SEES(vm, 0, dax_data, 5000);
 	SEES(vm, 2 * PAGE, zeros, PAGE);
 }
 
@@ -442,13 +358,13 @@ static void mappings_are_limited(void **state)
 	struct vm *vm = *state;
 	char name[16];
 
-	boot(vm, five);
+	dax_boot(vm, five);
 	for (unsigned int i = 0; i < 12; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
-		host_write_file(vm->daemon.share, name, data + i, 9000 + i * 500);
+		host_write_file(vm->daemon.share, name, dax_data + i, 9000 + i * 500);
 		struct fuse_entry_out e;
-		OK(map(vm, look_up(vm, name, &e), 0, i % 4, READ));
-		SEES(vm, AT(i % 4), data + i, 9000 + i * 500);
+		OK(dax_map(vm, dax_look_up(vm, name, &e), 0, i % 4, READ));
+		SEES(vm, AT(i % 4), dax_data + i, 9000 + i * 500);
 		assert_true(window_pieces(&vm->window) <= 5);
 	}
 	assert_int_equal(window_pieces(&vm->window), 5);
@@ -463,12 +379,12 @@ static void nonsense(void **state)
 	struct fuse_entry_out e;
 	uint64_t node, dir;
 
-	boot(vm, args);
-	node = file(vm, "f", RANGE);
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", RANGE);
 	OK(mkdirat(vm->daemon.share, "dir", 0755));
-	dir = look_up(vm, "dir", &e);
-	ERR(map(vm, node, 0, 8, READ), EINVAL);
-	ERR(map(vm, node, PAGE, 0, READ), EINVAL);
+	dir = dax_look_up(vm, "dir", &e);
+	ERR(dax_map(vm, node, 0, 8, READ), EINVAL);
+	ERR(dax_map(vm, node, PAGE, 0, READ), EINVAL);
 	ERR(fc_setupmapping(c, node, 0, RANGE, PAGE, READ), EINVAL);
 	ERR(fc_setupmapping(c, node, 0, 0, 0, READ), EINVAL);
 	ERR(fc_setupmapping(c, node, 0, 100, 0, READ), EINVAL);
@@ -476,12 +392,12 @@ static void nonsense(void **state)
 	ERR(fc_setupmapping(c, node, 0, RANGE, UINT64_MAX & ~(uint64_t)(RANGE - 1), READ), EINVAL);
 	ERR(fc_setupmapping(c, node, UINT64_MAX & ~(uint64_t)(RANGE - 1), RANGE, 0, READ), EINVAL);
 	ERR(fc_setupmapping(c, node, 0, RANGE, 0, 1u << 20), EINVAL);
-	ERR(map(vm, dir, 0, 0, READ), EINVAL);
-	ERR(map(vm, 12345, 0, 0, READ), ESTALE);
+	ERR(dax_map(vm, dir, 0, 0, READ), EINVAL);
+	ERR(dax_map(vm, 12345, 0, 0, READ), ESTALE);
 	OK(symlinkat("f", vm->daemon.share, "link"));
-	ERR(map(vm, look_up(vm, "link", &e), 0, 0, READ), EINVAL);
+	ERR(dax_map(vm, dax_look_up(vm, "link", &e), 0, 0, READ), EINVAL);
 	OK(mkfifoat(vm->daemon.share, "fifo", 0644));
-	ERR(map(vm, look_up(vm, "fifo", &e), 0, 0, READ), EINVAL);
+	ERR(dax_map(vm, dax_look_up(vm, "fifo", &e), 0, 0, READ), EINVAL);
 	ERR(fc_removemapping(c, node, &one, 1), EINVAL);
 	ERR(fc_removemapping(c, node, &one, 0), EINVAL);
 	one = (struct fuse_removemapping_one){AT(1) + PAGE, RANGE};
@@ -490,7 +406,7 @@ static void nonsense(void **state)
 	ERR(fc_removemapping(c, node, &one, 1), EINVAL);
 	assert_int_equal(window_maps(&vm->window), 0);
 	OK(fc_setupmapping(c, node, 0, WINDOW, 0, READ)); /* several ranges at once */
-	SEES(vm, 0, data, RANGE);
+	SEES(vm, 0, dax_data, RANGE);
 	one = (struct fuse_removemapping_one){0, WINDOW};
 	OK(fc_removemapping(c, node, &one, 1));
 	assert_int_equal(window_pieces(&vm->window), 0);
@@ -502,240 +418,15 @@ static void many_files(void **state)
 	struct vm *vm = *state;
 	char name[16];
 
-	boot(vm, args);
+	dax_boot(vm, dax_args);
 	for (unsigned int i = 0; i < 40; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
-		host_write_file(vm->daemon.share, name, data + i * PAGE, 65536);
+		host_write_file(vm->daemon.share, name, dax_data + i * PAGE, 65536);
 		struct fuse_entry_out e;
-		OK(map(vm, look_up(vm, name, &e), 0, i % 8, READ));
-		SEES(vm, AT(i % 8), data + i * PAGE, 65536);
+		OK(dax_map(vm, dax_look_up(vm, name, &e), 0, i % 8, READ));
+		SEES(vm, AT(i % 8), dax_data + i * PAGE, 65536);
 	}
 	assert_int_equal(window_pieces(&vm->window), 8);
-}
-
-static void refusals(void **state)
-{
-	struct vm *vm = *state;
-	uint64_t node;
-
-	boot(vm, args);
-	node = file(vm, "f", RANGE);
-	window_set_mood(&vm->window, WINDOW_REFUSING);
-	ERR(map(vm, node, 0, 0, READ), EIO);
-	window_set_mood(&vm->window, WINDOW_WILLING);
-	OK(map(vm, node, 0, 0, READ));
-	SEES(vm, 0, data, RANGE);
-}
-
-static void start_map(struct fuse_client *c, uint64_t node, struct fuse_setupmapping_in *in, struct fc_op *op)
-{
-	*in = (struct fuse_setupmapping_in){.len = RANGE, .flags = READ};
-	*op = (struct fc_op){
-		.opcode = FUSE_SETUPMAPPING, .node = node, .arg = {{in, sizeof(*in)}}, .nargs = 1};
-	OK(fc_start(c, op));
-}
-
-/* The front-end answers when its own message was served: a queue that waits for it can be stopped. */
-static void answer_comes_late(void **state)
-{
-	struct vm *vm = *state;
-	struct fuse_setupmapping_in in;
-	struct fuse_attr_out attr;
-	struct fc_op op;
-	uint32_t base;
-	uint64_t node;
-
-	boot(vm, args);
-	node = file(vm, "f", RANGE);
-	window_set_mood(&vm->window, WINDOW_SILENT);
-	start_map(&vm->client[1], node, &in, &op);
-	assert_true(window_await_maps(&vm->window, 1));
-	OK(fc_getattr(&vm->client[2], 1, 0, &attr));
-	OK(fe_set_mem_table(&vm->fe, &vm->gm));
-	OK(vm_stop_queue(vm, 1, &base));
-	window_set_mood(&vm->window, WINDOW_WILLING);
-	LEN(fc_reap(&vm->client[1], NULL, 50), 0); /* nothing is written while the queue rests */
-	OK(vm_start_queue(vm, 1, base));
-	LEN(fc_wait(&vm->client[1], &op), 0);
-	SEES(vm, 0, data, RANGE);
-}
-
-static void answer_never_comes(void **state)
-{
-	struct vm *vm = *state;
-	struct fuse_setupmapping_in in;
-	struct fuse_attr_out attr;
-	struct fc_op op;
-	uint64_t node;
-
-	boot(vm, args);
-	node = file(vm, "f", RANGE);
-	window_set_mood(&vm->window, WINDOW_SILENT);
-	start_map(&vm->client[1], node, &in, &op);
-	assert_true(window_await_maps(&vm->window, 1));
-	OK(fc_getattr(&vm->client[1], 1, 0, &attr));
-	ERR(fc_wait(&vm->client[1], &op), EIO);
-	window_set_mood(&vm->window, WINDOW_WILLING); /* the answer comes: what it did is undone */
-	OK(map(vm, node, 0, 0, READ));
-	assert_int_equal(window_pieces(&vm->window), 1);
-}
-
-static void front_end_goes(void **state)
-{
-	struct vm *vm = *state;
-	struct fuse_setupmapping_in in;
-	struct fuse_entry_out e;
-	struct fc_op op;
-
-	boot(vm, args);
-	window_set_mood(&vm->window, WINDOW_SILENT);
-	start_map(&vm->client[1], file(vm, "f", RANGE), &in, &op);
-	assert_true(window_await_maps(&vm->window, 1));
-	fc_abandon(&vm->client[1]);
-	vm_disconnect(vm);
-	test_come_back(vm);
-	OK(map(vm, look_up(vm, "f", &e), 0, 0, READ));
-	SEES(vm, 0, data, RANGE);
-}
-
-/* The front-end takes back all mappings when its device is reset, and says no more than that. */
-static void device_is_reset(void **state)
-{
-	struct vm *vm = *state;
-	struct fuse_entry_out e;
-
-	boot(vm, args_all);
-	for (unsigned int round = 0; round < 3; round++) {
-		uint64_t node = file(vm, "f", RANGE + 5000);
-
-		OK(map(vm, node, RANGE, 0, WRITE));
-		OK(map(vm, node, 0, 1, WRITE));
-		memcpy(window_memory(&vm->window) + 4900, "kept", 4);
-		OK(fe_tell(&vm->fe, VU_RESET_DEVICE, NULL, 0, -1));
-		window_clear(&vm->window);
-		memcpy(data + RANGE + 4900, "kept", 4);
-		OK(fe_set_features(&vm->fe, vm->fe.features));
-		for (unsigned int i = 0; i < vm->queues; i++) {
-			drv_reset(&vm->queue[i], vm->queue[i].cfg.base);
-			OK(vm_start_queue(vm, i, vm->queue[i].cfg.base));
-		}
-		host_expect_file(vm->daemon.share, "f", data, RANGE + 5000);
-		OK(vm_mount(vm));
-		OK(map(vm, look_up(vm, "f", &e), 0, 0, READ));
-		SEES(vm, 0, data, RANGE);
-		OK(unmap(vm, 0));
-	}
-	assert_int_equal(window_pieces(&vm->window), 0);
-	assert_int_equal(window_refused(&vm->window), 0);
-}
-
-static struct worker find_worker(struct vm *vm)
-{
-	struct worker w;
-
-	if (!worker_find(&w, &vm->daemon))
-		skip();
-	return w;
-}
-
-/* The process that serves dies between requests: what is mapped stays so, and follows its file. */
-static void worker_dies(void **state)
-{
-	struct vm *vm = *state;
-	size_t size = RANGE + 5000;
-	unsigned int maps;
-	struct worker w;
-	struct fc_file f;
-
-	boot(vm, args_all);
-	w = find_worker(vm);
-	f = open_rw(vm, file(vm, "f", size));
-	OK(map(vm, f.node, 0, 0, WRITE));
-	OK(map(vm, f.node, RANGE, 1, WRITE));
-	maps = window_maps(&vm->window);
-	for (unsigned int i = 0; i < 5; i++) {
-		memcpy(window_memory(&vm->window) + AT(1) + 4800, &"ends!"[i], 1);
-		memcpy(data + RANGE + 4800, &"ends!"[i], 1);
-		OK(worker_kill(&w, SIGKILL));
-		SEES(vm, 0, data, size);
-		LEN(fc_write(&vm->client[1], f, data + size, 3000, size), 3000);
-		size += 3000;
-		SEES(vm, 0, data, size);
-		OK(fc_fsync(&vm->client[1], f, false));
-		host_expect_file(vm->daemon.share, "f", data, size);
-	}
-	assert_int_equal(window_maps(&vm->window), maps); /* nothing had to be made again */
-	truncate_to(vm, f.node, 5000);
-	SEES(vm, 0, data, 5000);
-	OK(unmap(vm, 0));
-	OK(unmap(vm, 1));
-	assert_int_equal(window_pieces(&vm->window), 0);
-	assert_int_equal(window_refused(&vm->window), 0);
-}
-
-/* It dies while the front-end does what it was asked: the next one finds out, and does it again. */
-static void worker_dies_asking(void **state)
-{
-	struct vm *vm = *state;
-	struct fuse_setupmapping_in in;
-	struct worker w;
-	struct fc_op op;
-	uint64_t node;
-
-	boot(vm, args_all);
-	w = find_worker(vm);
-	node = file(vm, "f", 5000);
-	for (unsigned int i = 0; i < 4; i++) {
-		unsigned int maps = window_maps(&vm->window);
-
-		window_set_mood(&vm->window, WINDOW_SILENT);
-		start_map(&vm->client[1], node, &in, &op);
-		assert_true(window_await_maps(&vm->window, maps + 1));
-		OK(worker_kill(&w, SIGKILL));
-		window_set_mood(&vm->window, WINDOW_WILLING);
-		LEN(fc_wait(&vm->client[1], &op), 0);
-		SEES(vm, 0, data, 5000);
-		memcpy(window_memory(&vm->window) + 10 * i, "guest", 5);
-		memcpy(data + 10 * i, "guest", 5);
-		OK(unmap(vm, 0));
-		assert_int_equal(window_pieces(&vm->window), 0);
-		host_expect_file(vm->daemon.share, "f", data, 5000);
-	}
-}
-
-/* Likewise amid a cut, whose ranges are out of the window at that moment. */
-static void worker_dies_cutting(void **state)
-{
-	struct fuse_setattr_in in = {.valid = FATTR_SIZE};
-	struct vm *vm = *state;
-	struct fuse_attr_out out;
-	struct worker w;
-	uint64_t node;
-
-	boot(vm, args);
-	w = find_worker(vm);
-	node = file(vm, "f", 2 * RANGE);
-	OK(map(vm, node, 0, 0, WRITE));
-	OK(map(vm, node, RANGE, 1, WRITE));
-	for (unsigned int i = 0; i < 4; i++) {
-		struct fc_op op = {.opcode = FUSE_SETATTR,
-			.node = node,
-			.arg = {{&in, sizeof(in)}},
-			.nargs = 1,
-			.reply = &out,
-			.reply_len = sizeof(out)};
-		unsigned int unmaps = window_unmaps(&vm->window);
-
-		in.size = 2 * RANGE - 100000 * (i + 1);
-		window_set_mood(&vm->window, WINDOW_SILENT);
-		OK(fc_start(&vm->client[1], &op));
-		assert_true(window_await_unmaps(&vm->window, unmaps + 1));
-		OK(worker_kill(&w, SIGKILL));
-		window_set_mood(&vm->window, WINDOW_WILLING);
-		LEN(fc_wait(&vm->client[1], &op), sizeof(out));
-		assert_int_equal(host_stat(vm->daemon.share, "f").st_size, in.size);
-		SEES(vm, 0, data, in.size);
-	}
 }
 
 /* Two virtual machines, one share. */
@@ -743,7 +434,7 @@ static void boot_second(struct vm *vm, struct vm *other, const char *const *with
 {
 	const struct spawn_config spawn = {.share = vm->daemon.share_path, .args = with};
 
-	OK(vm_boot(other, &with_window, &spawn));
+	OK(vm_boot(other, &dax_vm, &spawn));
 }
 
 static void peers_share(void **state)
@@ -752,10 +443,10 @@ static void peers_share(void **state)
 	struct vm other = {0};
 	struct fuse_entry_out e;
 
-	boot(vm, args_trust);
-	boot_second(vm, &other, args_trust);
-	OK(map(vm, file(vm, "f", RANGE), 0, 0, WRITE));
-	OK(map(&other, look_up(&other, "f", &e), 0, 1, WRITE));
+	dax_boot(vm, dax_args_trust);
+	boot_second(vm, &other, dax_args_trust);
+	OK(dax_map(vm, dax_file(vm, "f", RANGE), 0, 0, WRITE));
+	OK(dax_map(&other, dax_look_up(&other, "f", &e), 0, 1, WRITE));
 	for (unsigned int i = 0; i < 100; i++) {
 		window_memory(&vm->window)[i * PAGE] = (uint8_t)i;
 		assert_int_equal(window_memory(&other.window)[AT(1) + i * PAGE], i);
@@ -775,21 +466,21 @@ static void strangers_do_not(void **state)
 	struct fuse_entry_out e;
 	struct fc_file f;
 
-	boot(vm, args);
-	boot_second(vm, &other, args);
+	dax_boot(vm, dax_args);
+	boot_second(vm, &other, dax_args);
 	OK(fc_lookup(&other.client[1], 1, "f", &e) == -ENOENT ? 0 : -1);
-	OK(map(vm, file(vm, "f", RANGE), 0, 0, WRITE));
-	look_up(&other, "f", &e);
+	OK(dax_map(vm, dax_file(vm, "f", RANGE), 0, 0, WRITE));
+	dax_look_up(&other, "f", &e);
 	assert_int_equal(e.attr.flags & FUSE_ATTR_DAX, 0);
 	ERR(fc_setattr(&other.client[1], e.nodeid, &cut, &out), ETXTBSY);
-	OK(map(&other, e.nodeid, 0, 1, WRITE)); /* a copy */
-	SEES(&other, AT(1), data, RANGE);
+	OK(dax_map(&other, e.nodeid, 0, 1, WRITE)); /* a copy */
+	SEES(&other, AT(1), dax_data, RANGE);
 	memcpy(window_memory(&other.window) + AT(1), "other", 5);
-	SEES(vm, 0, data, RANGE);
-	f = open_rw(&other, e.nodeid);
+	SEES(vm, 0, dax_data, RANGE);
+	f = dax_open(&other, e.nodeid);
 	OK(fc_fsync(&other.client[1], f, false));
 	SEES(vm, 0, "other", 5);
-	OK(unmap(vm, 0));
+	OK(dax_unmap(vm, 0));
 	OK(fc_setattr(&other.client[1], e.nodeid, &cut, &out));
 	OK(vm_end(&other));
 }
@@ -815,14 +506,6 @@ int main(void)
 		TEST_OWN(mappings_are_limited),
 		TEST_OWN(nonsense),
 		TEST_OWN(many_files),
-		TEST_OWN(refusals),
-		TEST_OWN(answer_comes_late),
-		TEST_OWN(answer_never_comes),
-		TEST_OWN(front_end_goes),
-		TEST_OWN(device_is_reset),
-		TEST_OWN(worker_dies),
-		TEST_OWN(worker_dies_asking),
-		TEST_OWN(worker_dies_cutting),
 		TEST_OWN(peers_share),
 		TEST_OWN(strangers_do_not),
 	};

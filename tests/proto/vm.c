@@ -41,6 +41,14 @@ static int connect_path(struct vm *vm, int timeout)
 	return r;
 }
 
+/* As QEMU does, which tells all its devices of the piece of memory that is new. */
+static void tell_memory(void *arg)
+{
+	struct vm *vm = arg;
+
+	(void)fe_tell_mem_table(&vm->fe, &vm->gm);
+}
+
 int vm_connect(struct vm *vm)
 {
 	int timeout = vm->cfg.client.timeout_ms;
@@ -62,7 +70,8 @@ int vm_connect(struct vm *vm)
 		return 0;
 	r = fe_set_backend_req(&vm->fe);
 	if (!r)
-		r = window_start(&vm->window, vm->fe.backend_req, vm->cfg.window);
+		r = window_start(&vm->window, vm->fe.backend_req, vm->cfg.window,
+			vm->cfg.quiet_window ? NULL : tell_memory, vm);
 	return r ? err_sys(&vm->err, -r, "shared memory") : 0;
 }
 

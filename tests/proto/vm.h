@@ -22,6 +22,7 @@ struct vm_config {
 	uint32_t base;		     /* where rings start, as SET_VRING_BASE says it; 0: as new */
 	unsigned int huge_pages;     /* one more region, of so many */
 	uint64_t window;	     /* bytes of shared memory that the daemon may map files in; 0: none */
+	bool quiet_window;	     /* no message of guest memory follows a mapping */
 	uint64_t memory;	     /* bytes of each of the two large regions, default 64 MiB */
 	struct fc_config
 		client;	     /* depth default 8, max_data default 1 MiB, timeout default TEST_PATIENCE_MS */

@@ -208,14 +208,12 @@ static struct vu_region describe(const struct gm_region *r)
 		.gpa = r->gpa, .size = r->size, .fva = (uintptr_t)r->host, .offset = r->offset};
 }
 
-int fe_set_mem_table(struct frontend *fe, const struct guestmem *gm)
+/* @ack: the answer will be asked for. */
+static int send_mem_table(struct frontend *fe, const struct guestmem *gm, bool ack)
 {
-	struct vu_header h = {VU_SET_MEM_TABLE, VU_VERSION | (fe->ack ? VU_NEED_REPLY : 0), 0};
+	struct vu_header h = {VU_SET_MEM_TABLE, VU_VERSION | (ack ? VU_NEED_REPLY : 0), 0};
 	struct vu_mem_table t = {.count = gm->count};
 	int fds[VU_TABLE_REGIONS];
-	uint32_t len = sizeof(uint64_t);
-	uint64_t answer = 0;
-	int r;
 
 	if (gm->count > VU_TABLE_REGIONS)
 		return -E2BIG;
@@ -224,10 +222,23 @@ int fe_set_mem_table(struct frontend *fe, const struct guestmem *gm)
 		fds[i] = gm->region[i].fd;
 	}
 	h.size = (uint32_t)(offsetof(struct vu_mem_table, region) + gm->count * sizeof(struct vu_region));
-	r = fe_send(fe, &h, &t, fds, gm->count);
+	return fe_send(fe, &h, &t, fds, gm->count);
+}
+
+int fe_set_mem_table(struct frontend *fe, const struct guestmem *gm)
+{
+	uint32_t len = sizeof(uint64_t);
+	uint64_t answer = 0;
+	int r = send_mem_table(fe, gm, fe->ack);
+
 	if (!r && fe->ack)
 		r = fe_receive(fe, VU_SET_MEM_TABLE, &answer, &len, NULL);
 	return r ? r : answer ? -EREMOTEIO : 0;
+}
+
+int fe_tell_mem_table(struct frontend *fe, const struct guestmem *gm)
+{
+	return send_mem_table(fe, gm, false);
 }
 
 int fe_add_mem(struct frontend *fe, const struct gm_region *r)

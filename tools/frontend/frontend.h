@@ -52,6 +52,8 @@ int fe_set_features(struct frontend *fe, uint64_t features);
 bool fe_has_protocol(const struct frontend *fe, unsigned int bit);
 
 int fe_set_mem_table(struct frontend *fe, const struct guestmem *gm);
+/* Without asking for an answer: by any thread, beside another one that sends. */
+int fe_tell_mem_table(struct frontend *fe, const struct guestmem *gm);
 int fe_add_mem(struct frontend *fe, const struct gm_region *r);
 int fe_remove_mem(struct frontend *fe, const struct gm_region *r);
 /* All of @gm, by the messages that were negotiated. */

@@ -113,6 +113,8 @@ static void serve(struct window *w, const struct request *rq, int fd)
 		pthread_cond_wait(&w->changed, &w->lock);
 	if (!w->ends)
 		answer(w, rq, done);
+	if (!w->ends && done && w->tell)
+		w->tell(w->arg);
 }
 
 static void *run(void *arg)
@@ -131,13 +133,13 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int window_start(struct window *w, int sock, uint64_t size)
+int window_start(struct window *w, int sock, uint64_t size, void (*tell)(void *arg), void *arg)
 {
 	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
-	*w = (struct window){.base = p, .size = size, .sock = sock};
+	*w = (struct window){.base = p, .size = size, .sock = sock, .tell = tell, .arg = arg};
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	return -pthread_create(&w->thread, NULL, run, w);

@@ -2,7 +2,8 @@
 /*
  * A VMM's shared memory region: a thread answers the back-end's SHMEM_MAP and SHMEM_UNMAP, as strictly as
  * QEMU does, by mapping the files into memory of this process, where a guest would see them. What is not
- * mapped there faults. Control by the thread that owns the front-end.
+ * mapped there faults. Control by the thread that owns the front-end. As the specification asks nothing
+ * else, a front-end may tell of the new guest memory behind each answer (QEMU does), or not (crosvm).
  */
 #ifndef FRONTEND_WINDOW_H
 #define FRONTEND_WINDOW_H
@@ -27,6 +28,8 @@ struct window {
 	uint8_t *base; /* NULL: not started */
 	uint64_t size;
 	int sock;
+	void (*tell)(void *arg); /* of guest memory, by the thread */
+	void *arg;
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -37,8 +40,8 @@ struct window {
 	unsigned int pieces, maps, unmaps, refused; /* now; and so far */
 };
 
-/* Serves @sock, which stays the caller's. 0 or -errno. */
-int window_start(struct window *w, int sock, uint64_t size);
+/* Serves @sock, which stays the caller's. @tell may be NULL. 0 or -errno. */
+int window_start(struct window *w, int sock, uint64_t size, void (*tell)(void *arg), void *arg);
 void window_stop(struct window *w);
 
 /* All mappings go, as with a reset of the device. */

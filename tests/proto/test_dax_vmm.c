@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The window when the front-end refuses, is late, goes, or is reset, and when the process that serves dies.
+ */
+#include "dax_guest.h"
+
+#include "worker.h"
+
+#include <signal.h>
+
+static void refusals(void **state)
+{
+	struct vm *vm = *state;
+	uint64_t node;
+
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", RANGE);
+	window_set_mood(&vm->window, WINDOW_REFUSING);
+	ERR(dax_map(vm, node, 0, 0, READ), EIO);
+	window_set_mood(&vm->window, WINDOW_WILLING);
+	OK(dax_map(vm, node, 0, 0, READ));
+	SEES(vm, 0, dax_data, RANGE);
+}
+
+/* A range of @node that is asked for; the front-end did it, and keeps its answer. */
+struct asked {
+	struct fuse_setupmapping_in in;
+	struct fc_op op;
+};
+
+static void ask_in_silence(struct vm *vm, uint64_t node, struct asked *a)
+{
+	unsigned int maps = window_maps(&vm->window);
+
+	*a = (struct asked){.in = {.len = RANGE, .flags = READ}};
+	a->op = (struct fc_op){
+		.opcode = FUSE_SETUPMAPPING, .node = node, .arg = {{&a->in, sizeof(a->in)}}, .nargs = 1};
+	window_set_mood(&vm->window, WINDOW_SILENT);
+	OK(fc_start(&vm->client[1], &a->op));
+	assert_true(window_await_maps(&vm->window, maps + 1));
+}
+
+/* Other queues go on, the front-end may change memory, and stop the queue that waits. */
+static void until_the_queue_was_stopped(struct vm *vm, struct asked *a)
+{
+	struct fuse_attr_out attr;
+	uint32_t base;
+
+	OK(fc_getattr(&vm->client[2], 1, 0, &attr));
+	OK(fe_set_mem_table(&vm->fe, &vm->gm));
+	OK(vm_stop_queue(vm, 1, &base));
+	window_set_mood(&vm->window, WINDOW_WILLING);
+	LEN(fc_reap(&vm->client[1], NULL, 50), 0); /* nothing is written while the queue rests */
+	OK(vm_start_queue(vm, 1, base));
+	LEN(fc_wait(&vm->client[1], &a->op), 0);
+}
+
+/* What the answer that comes after all speaks of is undone. */
+static void too_long(struct vm *vm, struct asked *a)
+{
+	struct fuse_attr_out attr;
+
+	OK(fc_getattr(&vm->client[1], 1, 0, &attr));
+	ERR(fc_wait(&vm->client[1], &a->op), EIO);
+	window_set_mood(&vm->window, WINDOW_WILLING);
+}
+
+static void until_the_front_end_has_gone(struct vm *vm, struct asked *a)
+{
+	(void)a;
+	fc_abandon(&vm->client[1]);
+	vm_disconnect(vm);
+	test_come_back(vm);
+}
+
+static void no_answer(void **state)
+{
+	static void (*const how_long[])(struct vm * vm, struct asked * a) = {
+		until_the_queue_was_stopped, too_long, until_the_front_end_has_gone};
+	struct vm *vm = *state;
+	struct fuse_entry_out e;
+	struct asked a;
+
+	dax_boot(vm, dax_args);
+	for (unsigned int i = 0; i < ARRAY_LEN(how_long); i++) {
+		ask_in_silence(vm, dax_file(vm, "f", RANGE), &a);
+		how_long[i](vm, &a);
+		OK(dax_map(vm, dax_look_up(vm, "f", &e), 0, 0, READ));
+		SEES(vm, 0, dax_data, RANGE);
+		assert_int_equal(window_pieces(&vm->window), 1);
+		OK(dax_unmap(vm, 0));
+		assert_int_equal(window_refused(&vm->window), 0);
+	}
+}
+
+/* A front-end that does not tell of guest memory when it has mapped something: only the first ones wait for
+ * that. */
+static void tells_nothing(void **state)
+{
+	struct vm_config cfg = dax_vm;
+	struct vm *vm = *state;
+	uint64_t node;
+
+	cfg.quiet_window = true;
+	test_pattern(dax_data, sizeof(dax_data), 7);
+	test_boot(vm, &cfg, dax_args);
+	node = dax_file(vm, "f", sizeof(dax_data));
+	for (unsigned int i = 0; i < 8; i++) {
+		OK(dax_map(vm, node, AT(i % 3), i, READ));
+		SEES(vm, AT(i), dax_data + AT(i % 3), RANGE);
+	}
+}
+
+/* The front-end takes back all mappings when its device is reset, and says no more than that. */
+static void device_is_reset(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_entry_out e;
+
+	dax_boot(vm, dax_args_all);
+	for (unsigned int round = 0; round < 3; round++) {
+		uint64_t node = dax_file(vm, "f", RANGE + 5000);
+
+		OK(dax_map(vm, node, RANGE, 0, WRITE));
+		OK(dax_map(vm, node, 0, 1, WRITE));
+		memcpy(window_memory(&vm->window) + 4900, "kept", 4);
+		OK(fe_tell(&vm->fe, VU_RESET_DEVICE, NULL, 0, -1));
+		window_clear(&vm->window);
+		memcpy(dax_data + RANGE + 4900, "kept", 4);
+		OK(fe_set_features(&vm->fe, vm->fe.features));
+		for (unsigned int i = 0; i < vm->queues; i++) {
+			drv_reset(&vm->queue[i], vm->queue[i].cfg.base);
+			OK(vm_start_queue(vm, i, vm->queue[i].cfg.base));
+		}
+		host_expect_file(vm->daemon.share, "f", dax_data, RANGE + 5000);
+		OK(vm_mount(vm));
+		OK(dax_map(vm, dax_look_up(vm, "f", &e), 0, 0, READ));
+		SEES(vm, 0, dax_data, RANGE);
+		OK(dax_unmap(vm, 0));
+	}
+	assert_int_equal(window_pieces(&vm->window), 0);
+	assert_int_equal(window_refused(&vm->window), 0);
+}
+
+static struct worker find_worker(struct vm *vm)
+{
+	struct worker w;
+
+	if (!worker_find(&w, &vm->daemon))
+		skip();
+	return w;
+}
+
+/* The process that serves dies between requests: what is mapped stays so, and follows its file. */
+static void worker_dies(void **state)
+{
+	struct vm *vm = *state;
+	size_t size = RANGE + 5000;
+	unsigned int maps;
+	struct worker w;
+	struct fc_file f;
+
+	dax_boot(vm, dax_args_all);
+	w = find_worker(vm);
+	f = dax_open(vm, dax_file(vm, "f", size));
+	OK(dax_map(vm, f.node, 0, 0, WRITE));
+	OK(dax_map(vm, f.node, RANGE, 1, WRITE));
+	maps = window_maps(&vm->window);
+	for (unsigned int i = 0; i < 5; i++) {
+		memcpy(window_memory(&vm->window) + AT(1) + 4800, &"ends!"[i], 1);
+		memcpy(dax_data + RANGE + 4800, &"ends!"[i], 1);
+		OK(worker_kill(&w, SIGKILL));
+		SEES(vm, 0, dax_data, size);
+		LEN(fc_write(&vm->client[1], f, dax_data + size, 3000, size), 3000);
+		size += 3000;
+		SEES(vm, 0, dax_data, size);
+		OK(fc_fsync(&vm->client[1], f, false));
+		host_expect_file(vm->daemon.share, "f", dax_data, size);
+	}
+	assert_int_equal(window_maps(&vm->window), maps); /* nothing had to be made again */
+	dax_truncate(vm, f.node, 5000);
+	SEES(vm, 0, dax_data, 5000);
+	OK(dax_unmap(vm, 0));
+	OK(dax_unmap(vm, 1));
+	assert_int_equal(window_pieces(&vm->window), 0);
+	assert_int_equal(window_refused(&vm->window), 0);
+}
+
+/* It dies while the front-end does what it was asked: the next one finds out, and does it again. */
+static void worker_dies_asking(void **state)
+{
+	struct vm *vm = *state;
+	struct worker w;
+	struct asked a;
+	uint64_t node;
+
+	dax_boot(vm, dax_args_all);
+	w = find_worker(vm);
+	node = dax_file(vm, "f", 5000);
+	for (unsigned int i = 0; i < 4; i++) {
+		ask_in_silence(vm, node, &a);
+		OK(worker_kill(&w, SIGKILL));
+		window_set_mood(&vm->window, WINDOW_WILLING);
+		LEN(fc_wait(&vm->client[1], &a.op), 0);
+		SEES(vm, 0, dax_data, 5000);
+		memcpy(window_memory(&vm->window) + 10 * i, "guest", 5);
+		memcpy(dax_data + 10 * i, "guest", 5);
+		OK(dax_unmap(vm, 0));
+		assert_int_equal(window_pieces(&vm->window), 0);
+		host_expect_file(vm->daemon.share, "f", dax_data, 5000);
+	}
+}
+
+/* Likewise amid a cut, whose ranges are out of the window at that moment. */
+static void worker_dies_cutting(void **state)
+{
+	struct fuse_setattr_in in = {.valid = FATTR_SIZE};
+	struct vm *vm = *state;
+	struct fuse_attr_out out;
+	struct worker w;
+	uint64_t node;
+
+	dax_boot(vm, dax_args);
+	w = find_worker(vm);
+	node = dax_file(vm, "f", 2 * RANGE);
+	OK(dax_map(vm, node, 0, 0, WRITE));
+	OK(dax_map(vm, node, RANGE, 1, WRITE));
+	for (unsigned int i = 0; i < 4; i++) {
+		struct fc_op op = {.opcode = FUSE_SETATTR,
+			.node = node,
+			.arg = {{&in, sizeof(in)}},
+			.nargs = 1,
+			.reply = &out,
+			.reply_len = sizeof(out)};
+		unsigned int unmaps = window_unmaps(&vm->window);
+
+		in.size = 2 * RANGE - 100000 * (i + 1);
+		window_set_mood(&vm->window, WINDOW_SILENT);
+		OK(fc_start(&vm->client[1], &op));
+		assert_true(window_await_unmaps(&vm->window, unmaps + 1));
+		OK(worker_kill(&w, SIGKILL));
+		window_set_mood(&vm->window, WINDOW_WILLING);
+		LEN(fc_wait(&vm->client[1], &op), sizeof(out));
+		assert_int_equal(host_stat(vm->daemon.share, "f").st_size, in.size);
+		SEES(vm, 0, dax_data, in.size);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST_OWN(refusals),
+		TEST_OWN(no_answer),
+		TEST_OWN(tells_nothing),
+		TEST_OWN(device_is_reset),
+		TEST_OWN(worker_dies),
+		TEST_OWN(worker_dies_asking),
+		TEST_OWN(worker_dies_cutting),
+	};
+
+	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_DIRECT);
+}
