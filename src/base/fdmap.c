@@ -2,7 +2,10 @@
 #include "base/fdmap.h"
 
 #include "base/arith.h"
+#include "base/cleanup.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -80,6 +83,28 @@ int fdmap_add_open(struct fdmap *m, int end)
 	for (int fd = 0; fd < end && !r; fd++)
 		if (!fdmap_has(m, fd) && fcntl(fd, F_GETFD) >= 0)
 			r = fdmap_add(m, fd);
+	return r;
+}
+
+int fdmap_add_others(struct fdmap *m, int proc, const struct fdmap *others)
+{
+	int own = openat(proc, "self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = own < 0 ? NULL : fdopendir(own);
+	const struct dirent *e;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		cleanup_fd(&own);
+		return r;
+	}
+	while (!r && (e = readdir(dir))) {
+		int fd = isdigit((unsigned char)e->d_name[0]) ? atoi(e->d_name) : own;
+
+		if (fd != own && !fdmap_has(others, fd))
+			r = fdmap_add(m, fd);
+	}
+	closedir(dir);
 	return r;
 }
 

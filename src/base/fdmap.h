@@ -24,6 +24,8 @@ void fdmap_free(struct fdmap *m);
 
 /* Adds all of this process' descriptors below @end. 0 or -ENOMEM. */
 int fdmap_add_open(struct fdmap *m, int end);
+/* Adds all of this process' descriptors that are not in @others, with @proc (O_PATH: /proc). 0 or -errno. */
+int fdmap_add_others(struct fdmap *m, int proc, const struct fdmap *others);
 /* Closes all descriptors of this process that are not in the set. */
 void fdmap_close_others(const struct fdmap *m);
 

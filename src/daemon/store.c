@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/fdpass.h"
 #include "daemon/notify.h"
 
 #include <errno.h>
@@ -15,8 +16,6 @@
 #include <unistd.h>
 
 #define MAGIC	   0x73666f6cu
-#define PART_FDS   250 /* Linux passes at most 253 at once */
-#define FDS_MAX	   (1 << 20)
 #define BUFFER	   (8 << 20)
 #define BARRIER_MS 5000
 #define NAME	   "FDNAME=" NOTIFY_STORE_NAME
@@ -24,12 +23,7 @@
 struct part {
 	uint32_t magic, n;
 	int32_t state, mounts;
-	int32_t number[PART_FDS];
-};
-
-union control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(PART_FDS * sizeof(int))];
+	int32_t number[FDPASS_MAX];
 };
 
 int store_prepare(struct store *s, int proc, int mounts, struct err *err)
@@ -47,30 +41,18 @@ int store_prepare(struct store *s, int proc, int mounts, struct err *err)
 		setsockopt(sock[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	if (mounts < 0)
 		mounts = openat(proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	*s = (struct store){.in = sock[0], .out = sock[1], .told = pipe[1], .end = pipe[0], .mounts = mounts};
+	*s = (struct store){.in = sock[0],
+		.out = sock[1],
+		.told = pipe[1],
+		.end = pipe[0],
+		.proc = proc,
+		.mounts = mounts};
 	return 0;
-}
-
-/* @text with @n descriptors. */
-static int send_with(int socket, struct iovec text, const int *fds, uint32_t n)
-{
-	union control c = {0};
-	struct msghdr m = {.msg_iov = &text,
-		.msg_iovlen = 1,
-		.msg_control = c.bytes,
-		.msg_controllen = CMSG_SPACE(n * sizeof(int))};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(h), fds, n * sizeof(int));
-	return TEMP_FAILURE_RETRY(sendmsg(socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL)) < 0 ? -errno : 0;
 }
 
 static int flush(const struct store *s, struct part *p)
 {
-	int r = p->n ? send_with(s->in, (struct iovec){p, sizeof(*p)}, p->number, p->n) : 0;
+	int r = p->n ? fdpass_send(s->in, p, sizeof(*p), p->number, p->n, MSG_DONTWAIT) : 0;
 
 	p->n = 0;
 	return r;
@@ -79,7 +61,7 @@ static int flush(const struct store *s, struct part *p)
 static int put(const struct store *s, struct part *p, int fd)
 {
 	p->number[p->n++] = fd;
-	return p->n == PART_FDS ? flush(s, p) : 0;
+	return p->n == FDPASS_MAX ? flush(s, p) : 0;
 }
 
 static bool is_own(const struct store *s, int fd)
@@ -87,31 +69,33 @@ static bool is_own(const struct store *s, int fd)
 	return fd == s->in || fd == s->out || fd == s->told || fd == s->end || fd == s->mounts;
 }
 
-static int put_all(const struct store *s, struct part *p, const struct fdmap *base)
+static int put_all(const struct store *s, struct part *p, const struct fdmap *all)
 {
-	struct rlimit limit = {1024, 1024};
 	int r = put(s, p, p->state);
 
 	if (!r && p->mounts >= 0)
 		r = put(s, p, p->mounts);
-	getrlimit(RLIMIT_NOFILE, &limit);
-	for (int fd = 0; fd < (int)MIN(limit.rlim_cur, (rlim_t)FDS_MAX) && !r; fd++)
-		if (!fdmap_has(base, fd) && fd != p->state && !is_own(s, fd) && fcntl(fd, F_GETFD) >= 0)
+	for (int fd = fdmap_next(all, 0); fd >= 0 && !r; fd = fdmap_next(all, fd + 1))
+		if (fd != p->state && !is_own(s, fd))
 			r = put(s, p, fd);
 	return r ? r : flush(s, p);
 }
 
 static int tell(int notify, const char *text, int fd)
 {
-	return send_with(notify, (struct iovec){(char *)(uintptr_t)text, strlen(text)}, &fd, 1);
+	return fdpass_send(notify, text, strlen(text), &fd, 1, MSG_DONTWAIT);
 }
 
 int store_pack(const struct store *s, int notify, const struct fdmap *base, int state, struct err *err)
 {
 	struct part p = {.magic = MAGIC, .state = state, .mounts = s->mounts};
 	struct pollfd heard = {.fd = s->end};
-	int r = put_all(s, &p, base);
+	struct fdmap all = {0};
+	int r = fdmap_add_others(&all, s->proc, base);
 
+	if (!r)
+		r = put_all(s, &p, &all);
+	fdmap_free(&all);
 	if (!r) /* nobody else holds the other end, which is no reason to drop this one */
 		r = tell(notify, "FDSTORE=1\nFDPOLL=0\n" NAME, s->out);
 	if (r)
@@ -150,28 +134,23 @@ static void moves_close(struct moves *m)
 /* 1, 0: there is no more, or -errno. */
 static int receive(int socket, struct part *p, struct moves *m)
 {
-	union control c;
-	struct iovec v = {p, sizeof(*p)};
-	struct msghdr h = {
-		.msg_iov = &v, .msg_iovlen = 1, .msg_control = c.bytes, .msg_controllen = sizeof(c.bytes)};
-	ssize_t n = TEMP_FAILURE_RETRY(recvmsg(socket, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
-	const struct cmsghdr *got = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
-	uint32_t count = got ? (uint32_t)((got->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
-	struct move *more;
+	struct move *more = reallocarray(m->at, m->n + FDPASS_MAX, sizeof(*more));
+	uint32_t count = FDPASS_MAX;
+	int fd[FDPASS_MAX];
+	ssize_t n;
 
-	if (n <= 0)
-		return !n || errno == EAGAIN ? 0 : -errno;
-	more = reallocarray(m->at, m->n + count + 1, sizeof(*more));
 	if (!more)
 		return -ENOMEM;
 	m->at = more;
+	n = fdpass_receive(socket, p, sizeof(*p), fd, &count, MSG_DONTWAIT);
 	for (uint32_t i = 0; i < count; i++) {
 		struct move *to = &m->at[m->n++];
 
-		memcpy(&to->from, CMSG_DATA(got) + i * sizeof(int), sizeof(int));
-		to->to = p->number[i];
+		*to = (struct move){fd[i], p->number[i]};
 		m->top = MAX(m->top, MAX(to->from, to->to) + 1);
 	}
+	if (n <= 0)
+		return !n || n == -EAGAIN ? 0 : (int)n;
 	return n == sizeof(*p) && p->magic == MAGIC && p->n == count ? 1 : -EPROTO;
 }
 

@@ -14,6 +14,7 @@
 struct store {
 	int in, out;   /* ends of the socket */
 	int told, end; /* ends of a pipe: who closes his has heard us */
+	int proc;      /* O_PATH: /proc; the caller's */
 	int mounts;    /* the namespace in which the descriptors' mounts are; it lives as long as that */
 };
 
