@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "fs/cred.h"
+#include "fs/name.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -19,6 +20,7 @@
 #include <sys/syscall.h>
 
 #define BUFFER_SIZE 32768
+#define NOWHERE	    UINT64_MAX
 #define BUFFERS_MAX 1024 /* so many are kept between requests, however many directories the guest opens */
 
 /* As getdents64(2) has it. */
@@ -34,13 +36,14 @@ struct host_dirent {
 struct dir_slot {
 	pthread_mutex_t lock;
 	struct handle *handle; /* claimed by dir_lock(), with a reference */
+	struct inode *dir;     /* its inode, with a reference */
 	uint64_t fh;	       /* the handle that the buffer is of */
 	char *buffer;	       /* NULL: none */
 	uint32_t len;	       /* bytes of entries in it */
 	uint32_t at;	       /* the entry returned last */
 	uint64_t first;	       /* position of the first entry */
 	uint64_t at_pos;       /* position of the entry at @at */
-	uint64_t fd_pos;       /* the descriptor's */
+	uint64_t fd_pos;       /* the descriptor's, or NOWHERE until the buffer was gone through */
 	bool ended; /* nothing was behind @fd_pos, and the guest, which got entries, asks once more */
 	bool gave;  /* an entry since dir_lock() */
 };
@@ -175,16 +178,15 @@ int fs_op_releasedir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct
 int fs_op_dir_lock(struct fs *fs, struct nodeid node, struct op_fh fh)
 {
 	struct handle *h = handle_get(fs->handles, node, fh, true);
-	struct dir_slot *s;
+	struct inode *dir = h ? inode_get(fs->inodes, node) : NULL;
+	struct dir_slot *s = dir ? slot_of(fs->dirs, fh) : NULL;
 
-	if (!h)
-		return -EBADF;
-	s = slot_of(fs->dirs, fh);
-	if (!s)
+	if (dir && !s)
 		s = slot_make(fs->dirs, fh);
 	if (!s) {
+		inode_put(fs->inodes, dir);
 		handle_put(fs->handles, h);
-		return -ENOMEM;
+		return dir ? -ENOMEM : -EBADF;
 	}
 	pthread_mutex_lock(&s->lock);
 	if (s->fh != fh.v) {
@@ -195,6 +197,7 @@ int fs_op_dir_lock(struct fs *fs, struct nodeid node, struct op_fh fh)
 	}
 	s->gave = false;
 	s->handle = h;
+	s->dir = dir;
 	return 0;
 }
 
@@ -202,11 +205,14 @@ void fs_op_dir_unlock(struct fs *fs, struct op_fh fh)
 {
 	struct dir_slot *s = slot_claimed(fs->dirs, fh);
 	struct handle *h = s->handle;
+	struct inode *dir = s->dir;
 
 	s->handle = NULL;
+	s->dir = NULL;
 	if (atomic_load(&h->released) || atomic_load(&fs->dirs->buffers) > BUFFERS_MAX)
 		drop_buffer(fs->dirs, s);
 	pthread_mutex_unlock(&s->lock);
+	inode_put(fs->inodes, dir);
 	handle_put(fs->handles, h);
 }
 
@@ -229,8 +235,11 @@ static bool find(struct dir_slot *s, uint64_t pos)
 		at_pos = (uint64_t)entry_at(s, at)->off;
 		at += entry_at(s, at)->reclen;
 	}
-	if (at >= s->len)
+	if (at >= s->len) {
+		if (s->len)
+			s->fd_pos = at_pos;
 		return false;
+	}
 	s->at = at;
 	s->at_pos = at_pos;
 	return true;
@@ -266,31 +275,26 @@ static int fill(struct fs *fs, struct dir_slot *s, uint64_t pos)
 	s->len = (uint32_t)n;
 	s->at = 0;
 	s->first = s->at_pos = pos;
-	for (uint32_t at = 0; at < s->len; at += entry_at(s, at)->reclen)
-		s->fd_pos = (uint64_t)entry_at(s, at)->off;
+	s->fd_pos = NOWHERE;
 	return 1;
+}
+
+static bool is_dots(const char *name)
+{
+	return name[0] == '.' && name[1] == '.' && !name[2];
 }
 
 /* Nothing above the share is told: its root is its own parent. */
 static uint64_t ino_of(struct fs *fs, const struct dir_slot *s, const struct host_dirent *d)
 {
-	bool above = s->handle->node == NODEID_ROOT.v && !strcmp(d->name, "..");
 	uint64_t ino = d->ino;
-	struct inode *dir;
 
-	if (!above && fs->features.submounts) {
-		inode_number_listed(
-			fs->inodes, (struct nodeid){s->handle->node}, !strcmp(d->name, "."), &ino);
-		return ino;
-	}
-	dir = inode_get(fs->inodes, (struct nodeid){s->handle->node});
-	if (!dir)
-		return ino;
-	if (above)
-		ino = dir->key.ino;
+	if (s->handle->node == NODEID_ROOT.v && is_dots(d->name))
+		ino = s->dir->key.ino;
+	else if (fs->features.submounts)
+		inode_number_listed(s->dir, d->name[0] == '.' && !d->name[1], &ino);
 	else
-		inode_number(fs->inodes, dir->key.dev, &ino);
-	inode_put(fs->inodes, dir);
+		inode_number(fs->inodes, s->dir->key.dev, &ino);
 	return ino;
 }
 
@@ -315,4 +319,15 @@ int fs_op_readdir(struct fs *fs, struct op_ctx *c, struct op_fh fh, uint64_t off
 		.namelen = (uint32_t)strlen(d->name),
 		.name = d->name};
 	return 1;
+}
+
+/* The handle's descriptor does for the directory's. */
+int fs_op_lookup_listed(
+	struct fs *fs, struct op_ctx *c, struct op_fh fh, const struct op_dirent *d, struct op_entry *out)
+{
+	const struct dir_slot *s = slot_claimed(fs->dirs, fh);
+	const struct inode_use dir = {.table = fs->inodes, .inode = s->dir, .fd = s->handle->fd};
+	int r = name_check(d->name);
+
+	return r ? r : fs_lookup_shown(fs, c, &dir, d->name, out);
 }

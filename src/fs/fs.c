@@ -182,6 +182,7 @@ const struct fuse_ops fs_ops = {
 	.dir_lock = fs_op_dir_lock,
 	.dir_unlock = fs_op_dir_unlock,
 	.readdir = fs_op_readdir,
+	.lookup_listed = fs_op_lookup_listed,
 	.releasedir = fs_op_releasedir,
 	.fsyncdir = fs_op_fsyncdir,
 	.setxattr = fs_op_setxattr,

@@ -24,24 +24,6 @@ struct probe {
 	struct file_id id;
 };
 
-static uint64_t birth_of(const struct statx *st)
-{
-	if (!(st->stx_mask & STATX_BTIME))
-		return 0;
-	return (uint64_t)st->stx_btime.tv_sec * 1000000000 + st->stx_btime.tv_nsec;
-}
-
-struct inode_key inode_key_of(const struct statx *st)
-{
-	return (struct inode_key){
-		.dev = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor,
-		.ino = st->stx_ino,
-		.mnt_id = st->stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? st->stx_mnt_id : 0,
-		.btime = birth_of(st),
-		.type = st->stx_mode & S_IFMT,
-	};
-}
-
 static uint64_t head_of(const struct inode_table *t, const struct inode_key *key)
 {
 	uint64_t h = (key->ino ^ key->dev << 32 ^ key->mnt_id << 48) * 0x9e3779b97f4a7c15ULL;
@@ -67,9 +49,10 @@ static bool is_pinned_inode(const struct inode *i, int fd, const struct inode_ke
 
 	if (i->key.btime == key->btime)
 		return true;
-	return !statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) && birth_of(&st) == key->btime;
+	return !statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) && inode_birth_of(&st) == key->btime;
 }
 
+/* A descriptor that is held now was held, or the way back to it known, when the key was asked for. */
 static bool is_inode(struct inode *i, struct probe *p)
 {
 	const struct inode_key *k = p->key;
@@ -79,6 +62,8 @@ static bool is_inode(struct inode *i, struct probe *p)
 	if (i->key.ino != k->ino || i->key.dev != k->dev || i->key.mnt_id != k->mnt_id ||
 		i->key.type != k->type)
 		return false;
+	if (i->key.btime == k->btime && inode_fd_held(i))
+		return true;
 	fd = inode_fd_peek(i);
 	if (fd >= 0) {
 		same = is_pinned_inode(i, fd, k);
@@ -90,33 +75,55 @@ static bool is_inode(struct inode *i, struct probe *p)
 	       !memcmp(p->id.bytes, i->handle, p->id.len);
 }
 
+/* With the stripe lock held. NULL: it is not there, or, with want_id, that cannot be said yet. */
+static struct inode *find(struct inode_table *t, uint64_t head, struct probe *p)
+{
+	p->want_id = false;
+	for (uint32_t n = t->head[head]; n; n = at(t, n)->hash_next) {
+		if (is_inode(at(t, n), p))
+			return at(t, n);
+		if (p->want_id)
+			return NULL;
+	}
+	return NULL;
+}
+
 /* One lookup more for the inode if it is in its chain, or for @fresh, which joins the chain then. With a
  * reference. */
 static struct inode *count(struct inode_table *t, struct probe *p, struct inode *fresh)
 {
 	uint64_t head = head_of(t, p->key);
 	struct inode *i;
-	uint32_t n;
 
-	p->want_id = false;
 	autolock(stripe_of(t, head));
-	for (n = t->head[head]; n; n = i->hash_next) {
-		i = at(t, n);
-		if (is_inode(i, p)) {
-			i->nlookup++;
-			idtab_ref(i);
-			return i;
-		}
-		if (p->want_id)
-			return NULL;
+	i = find(t, head, p);
+	if (i) {
+		i->nlookup++;
+		idtab_ref(i);
+		return i;
 	}
-	if (fresh) {
+	if (fresh && !p->want_id) {
 		atomic_signal_fence(memory_order_seq_cst); /* the record counts from the next store on */
 		fresh->nlookup = 1;
 		inode_chain(t, fresh);
 		idtab_ref(fresh);
 	}
-	return fresh;
+	return p->want_id ? NULL : fresh;
+}
+
+/* The same for who needs no more than its nodeid. */
+static bool count_known(struct inode_table *t, struct probe *p, struct nodeid *out)
+{
+	uint64_t head = head_of(t, p->key);
+	struct inode *i;
+
+	autolock(stripe_of(t, head));
+	i = find(t, head, p);
+	if (!i)
+		return false;
+	i->nlookup++;
+	*out = inode_node(t, i);
+	return true;
 }
 
 void inode_chain(struct inode_table *t, struct inode *i)
@@ -149,16 +156,22 @@ struct nodeid inode_known(struct inode_table *t, const struct inode_key *key)
 	return index ? inode_node(t, at(t, index)) : (struct nodeid){0};
 }
 
+/* True: whether it is there can be said now. */
+static bool ask_id(struct probe *p)
+{
+	if (!p->want_id)
+		return false;
+	if (file_id_get(p->dir, p->name, &p->id))
+		p->id.len = 0;
+	p->have_id = true;
+	return true;
+}
+
 static struct inode *recognise(struct inode_table *t, struct probe *p, struct inode *fresh)
 {
 	struct inode *i = count(t, p, fresh);
 
-	if (i || !p->want_id)
-		return i;
-	if (file_id_get(p->dir, p->name, &p->id))
-		p->id.len = 0;
-	p->have_id = true;
-	return count(t, p, fresh);
+	return i || !ask_id(p) ? i : count(t, p, fresh);
 }
 
 static void unchain(struct inode_table *t, uint64_t head, const struct inode *i)
@@ -348,13 +361,8 @@ bool inode_learn_known(
 	struct inode_table *t, const struct inode_key *key, int parent, const char *name, struct nodeid *out)
 {
 	struct probe p = {.key = key, .dir = parent, .name = name};
-	struct inode *i = recognise(t, &p, NULL);
 
-	if (!i)
-		return false;
-	*out = inode_node(t, i);
-	inode_put(t, i);
-	return true;
+	return count_known(t, &p, out) || (ask_id(&p) && count_known(t, &p, out));
 }
 
 void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir, const char *name)
@@ -551,14 +559,12 @@ void inode_number_mounted(struct inode_table *t, struct nodeid node, uint64_t de
 		*ino = mixed(dev, *ino);
 }
 
-void inode_number_listed(struct inode_table *t, struct nodeid dir, bool itself, uint64_t *ino)
+void inode_number_listed(const struct inode *dir, bool itself, uint64_t *ino)
 {
-	const struct inode *i = at(t, (uint32_t)dir.v);
+	uint8_t flags = atomic_load_explicit(&dir->flags, memory_order_relaxed);
 
-	if (itself)
-		inode_number_mounted(t, dir, i->key.dev, ino);
-	else if (inode_mixes(i))
-		*ino = mixed(i->key.dev, *ino);
+	if (itself ? flags & INODE_MIXED : inode_mixes(dir))
+		*ino = mixed(dir->key.dev, *ino);
 }
 
 /* Few guests know as many inodes as they may, and each page of the heads is soon touched: with all of them in

@@ -123,11 +123,27 @@ void inode_table_count(struct inode_table *t, uint32_t *inodes, uint32_t *fds);
  */
 int inode_fd_ceiling(void);
 
-/* Of what statx(2) said to INODE_KEY_MASK or more. */
 /* As fs_uses_handles() says. */
 bool inode_uses_handles(const struct inode_table *t);
 
-struct inode_key inode_key_of(const struct statx *st);
+static inline uint64_t inode_birth_of(const struct statx *st)
+{
+	if (!(st->stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)st->stx_btime.tv_sec * 1000000000 + st->stx_btime.tv_nsec;
+}
+
+/* Of what statx(2) said to INODE_KEY_MASK or more. */
+static inline struct inode_key inode_key_of(const struct statx *st)
+{
+	return (struct inode_key){
+		.dev = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor,
+		.ino = st->stx_ino,
+		.mnt_id = st->stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? st->stx_mnt_id : 0,
+		.btime = inode_birth_of(st),
+		.type = st->stx_mode & S_IFMT,
+	};
+}
 
 /*
  * Makes of a host inode's number the one that a guest sees to whom the whole share is one file system (no
@@ -147,7 +163,7 @@ void inode_number(struct inode_table *t, uint64_t dev, uint64_t *ino);
 void inode_mark(struct inode_table *t, struct nodeid node, uint8_t flags);
 bool inode_had_sgid(struct inode_table *t, struct nodeid node); /* INODE_SGID; any nodeid */
 void inode_number_mounted(struct inode_table *t, struct nodeid node, uint64_t dev, uint64_t *ino);
-void inode_number_listed(struct inode_table *t, struct nodeid dir, bool itself, uint64_t *ino);
+void inode_number_listed(const struct inode *dir, bool itself, uint64_t *ino);
 bool inode_mixes(const struct inode *dir); /* the numbers of what is in this directory are mixed */
 
 /* The inode a guest means, with a reference, or NULL (the op answers ESTALE). Any nodeid may come. */

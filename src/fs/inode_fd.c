@@ -248,12 +248,27 @@ void inode_fd_drop(struct inode_table *t, struct inode *i)
 	atomic_fetch_sub(&t->fds, 1);
 }
 
+static void note_used(struct inode *i)
+{
+	if (!(atomic_load_explicit(&i->flags, memory_order_relaxed) & INODE_USED))
+		atomic_fetch_or(&i->flags, INODE_USED);
+}
+
+bool inode_fd_held(struct inode *i)
+{
+	bool held = fd_slot_fd(atomic_load(&i->fd)) >= 0;
+
+	if (held)
+		note_used(i);
+	return held;
+}
+
 int inode_fd_peek(struct inode *i)
 {
 	int fd = fd_slot_use(&i->fd);
 
-	if (fd >= 0 && !(atomic_load_explicit(&i->flags, memory_order_relaxed) & INODE_USED))
-		atomic_fetch_or(&i->flags, INODE_USED);
+	if (fd >= 0)
+		note_used(i);
 	return fd;
 }
 

@@ -74,6 +74,8 @@ void inode_fd_drop(struct inode_table *t, struct inode *i);
  * descriptor to close, if it is set. */
 bool inode_clock_step(struct inode_table *t, struct inode_clock *c, int *gone);
 
+/* There is a descriptor at the moment. */
+bool inode_fd_held(struct inode *i);
 /* Takes the descriptor for use only if there is one: >= 0, then inode_fd_done(); else -1. */
 int inode_fd_peek(struct inode *i);
 

@@ -89,6 +89,9 @@ bool fs_made_before(const struct op_ctx *c, int dir, const char *name, uint32_t 
 /* namei.c: looks one component up and counts the lookup. @parent: inode and descriptor of the directory. */
 int fs_lookup_at(struct fs *fs, struct op_ctx *c, const struct inode_use *parent, const char *name,
 	struct op_entry *out);
+/* The same where the guest is about to learn of the inode's size: fs_window_seen(). */
+int fs_lookup_shown(
+	struct fs *fs, struct op_ctx *c, const struct inode_use *dir, const char *name, struct op_entry *out);
 /* Gives that back for a request that fails after all. */
 void fs_lookup_undo(struct fs *fs, struct op_ctx *c, const struct op_entry *e);
 

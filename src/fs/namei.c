@@ -131,20 +131,26 @@ static int enter(struct fs *fs, struct nodeid parent, const char *name, struct i
 	return r ? r : inode_use(fs->inodes, parent, dir);
 }
 
-int fs_op_lookup(
-	struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name, struct op_entry *out)
+int fs_lookup_shown(
+	struct fs *fs, struct op_ctx *c, const struct inode_use *dir, const char *name, struct op_entry *out)
 {
-	autoinode struct inode_use dir = {0};
-	int r = enter(fs, parent, name, &dir);
+	int r = fs_lookup_at(fs, c, dir, name, out);
 
-	if (!r)
-		r = fs_lookup_at(fs, c, &dir, name, out);
 	if (r)
 		return r;
 	r = fs_window_seen(fs, c, out);
 	if (r)
 		fs_lookup_undo(fs, c, out);
 	return r;
+}
+
+int fs_op_lookup(
+	struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name, struct op_entry *out)
+{
+	autoinode struct inode_use dir = {0};
+	int r = enter(fs, parent, name, &dir);
+
+	return r ? r : fs_lookup_shown(fs, c, &dir, name, out);
 }
 
 void fs_op_forget(struct fs *fs, struct nodeid node, uint64_t nlookup)

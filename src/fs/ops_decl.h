@@ -40,6 +40,7 @@ FS_OP(opendir);
 FS_OP(dir_lock);
 FS_OP(dir_unlock);
 FS_OP(readdir);
+FS_OP(lookup_listed);
 FS_OP(releasedir);
 FS_OP(fsyncdir);
 FS_OP(setxattr);

@@ -97,41 +97,35 @@ static bool is_dot(const struct op_dirent *d)
  * Looks an entry's name up. Without success the entry stays all zero: then the guest takes the name alone,
  * and asks for the rest if it needs it.
  */
-static void look_up(struct fuse_req *rq, const struct op_dirent *d, struct fuse_entry_out *out)
+static void look_up(
+	struct fuse_req *rq, struct op_fh fh, const struct op_dirent *d, struct fuse_entry_out *out)
 {
-	char name[NAME_MAX + 1];
 	struct op_entry e = {0};
 
+	*out = (struct fuse_entry_out){0};
 	if (is_dot(d) || d->namelen > NAME_MAX)
 		return;
-	memcpy(name, d->name, d->namelen);
-	name[d->namelen] = '\0';
-	if (!rq->s->ops->lookup(rq->s->fs, &rq->w->ctx, req_node(rq), name, &e))
+	if (!rq->s->ops->lookup_listed(rq->s->fs, &rq->w->ctx, fh, d, &e))
 		reply_fill_entry(rq->s, &e, out);
 }
 
-/* Appends an entry. False if it does not fit: then nothing was looked up. */
-static bool pack(struct fuse_req *rq, struct listing *l, const struct op_dirent *d)
+/* Appends an entry; records are multiples of 8 bytes, so each is aligned. False if it does not fit: then
+ * nothing was looked up. */
+static bool pack(struct fuse_req *rq, struct listing *l, struct op_fh fh, const struct op_dirent *d)
 {
 	size_t head = l->plus ? sizeof(struct fuse_direntplus) : sizeof(struct fuse_dirent);
 	size_t len = head + d->namelen;
 	size_t record = arith_align_up(len, 8);
 	uint8_t *p = l->buf + l->used;
-	struct fuse_dirent out = {.ino = d->ino, .off = d->off, .namelen = d->namelen, .type = d->type};
+	struct fuse_dirent *out = (void *)(p + head - sizeof(*out));
 
 	if (record > l->size - l->used)
 		return false;
-	if (l->plus) {
-		struct fuse_entry_out entry = {0};
-
-		memcpy(p + head, d->name, d->namelen);
-		look_up(rq, d, &entry);
-		memcpy(p, &entry, sizeof(entry));
-	} else {
-		memcpy(p + head, d->name, d->namelen);
-	}
-	memcpy(p + head - sizeof(out), &out, sizeof(out));
+	*out = (struct fuse_dirent){.ino = d->ino, .off = d->off, .namelen = d->namelen, .type = d->type};
+	memcpy(p + head, d->name, d->namelen);
 	memset(p + len, 0, record - len);
+	if (l->plus)
+		look_up(rq, fh, d, &((struct fuse_direntplus *)(void *)p)->entry);
 	l->used += record;
 	return true;
 }
@@ -147,7 +141,7 @@ static int fill(struct fuse_req *rq, struct listing *l, struct op_fh fh, uint64_
 
 		if (r <= 0)
 			return l->used ? 0 : r;
-		if (!pack(rq, l, &d))
+		if (!pack(rq, l, fh, &d))
 			return l->used ? 0 : -EINVAL;
 		off = d.off;
 	}

@@ -50,6 +50,8 @@ ssize_t fuse_do_open(struct fuse_req *rq)
 		return -ENOSYS;
 	if (rq->s->cfg.readonly && opens_to_change(in->flags))
 		return -EROFS;
+	if (in->flags & O_TRUNC)
+		req_takes_long(rq);
 	r = rq->s->ops->open(rq->s->fs, &rq->w->ctx, req_node(rq), in->flags, kill_bits(in->open_flags), &fh);
 	if (r)
 		return r;

@@ -117,6 +117,9 @@ static inline bool req_negotiated(const struct fuse_req *rq, uint64_t flag)
 	return rq->s->conn->flags & flag;
 }
 
+/* session.c: the request is not one of the quick ones that its opcode's are (OP_BLOCK_LONG). */
+void req_takes_long(struct fuse_req *rq);
+
 /* reply.c: each returns the bytes it wrote behind the header, or -EINVAL if there is no room (nothing is
  * written then). */
 ssize_t reply_bytes(struct fuse_req *rq, size_t off, const void *p, size_t len);

@@ -158,8 +158,9 @@ static inline void op_counted(struct op_ctx *c, struct nodeid node)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* One directory entry. @off is the position behind it. @name lives until the next call on the handle by any
- * thread, so a session calls readdir for one handle at a time (it holds dir_lock() ... dir_unlock()). */
+/* One directory entry. @off is the position behind it. @name, with a NUL behind it, lives until the next call
+ * on the handle by any thread, so a session calls readdir for one handle at a time (it holds dir_lock() ...
+ * dir_unlock()). */
 struct op_dirent {
 	uint64_t ino;
 	uint64_t off;
@@ -319,6 +320,9 @@ struct fuse_ops {
 	/* The entry at position @off (0: the first; else some entry's off): 1, 0 at the end, or -errno. "."
 	 * and ".." are among them. */
 	int (*readdir)(struct fs *fs, struct op_ctx *c, struct op_fh fh, uint64_t off, struct op_dirent *out);
+	/* What the entry that readdir() has just given means, as lookup() of its name. */
+	int (*lookup_listed)(struct fs *fs, struct op_ctx *c, struct op_fh fh, const struct op_dirent *d,
+		struct op_entry *out);
 	int (*releasedir)(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh);
 	int (*fsyncdir)(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, bool datasync);
 

@@ -373,9 +373,9 @@ static int fake_opendir(struct fs *fs, struct op_ctx *c, struct nodeid node, uin
 
 static int fake_dir_lock(struct fs *fs, struct nodeid node, struct op_fh fh)
 {
-	(void)node;
 	if (fh.v != FAKE_FH)
 		return -EBADF;
+	fs->listed = node;
 	fs->dir_locks++;
 	return 0;
 }
@@ -402,6 +402,12 @@ static int fake_readdir(struct fs *fs, struct op_ctx *c, struct op_fh fh, uint64
 	out->name = fs->names ? fs->names[n] : "12345678";
 	out->namelen = (uint32_t)strlen(out->name);
 	return 1;
+}
+
+static int fake_lookup_listed(
+	struct fs *fs, struct op_ctx *c, struct op_fh fh, const struct op_dirent *d, struct op_entry *out)
+{
+	return fh.v == FAKE_FH && fs->dir_locks ? fake_lookup(fs, c, fs->listed, d->name, out) : -EBADF;
 }
 
 static int fake_releasedir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh)
@@ -534,6 +540,7 @@ const struct fuse_ops fake_ops = {
 	.dir_lock = fake_dir_lock,
 	.dir_unlock = fake_dir_unlock,
 	.readdir = fake_readdir,
+	.lookup_listed = fake_lookup_listed,
 	.releasedir = fake_releasedir,
 	.fsyncdir = fake_fsyncdir,
 	.setxattr = fake_setxattr,

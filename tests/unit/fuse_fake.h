@@ -22,6 +22,7 @@ struct fs {
 	uint64_t lookups;  /* given and not forgotten; a guest may forget any number, any number of times */
 	int64_t handles;   /* open */
 	int64_t dir_locks; /* held */
+	struct nodeid listed; /* the last one that was locked */
 	int inits, destroys;
 	struct op_features features;
 	const char *const *names; /* a directory's entries, NULL ends */
