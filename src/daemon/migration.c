@@ -26,7 +26,9 @@ struct migration {
 	int fd;
 	int hurry; /* eventfd: nobody shall wait long any more */
 	_Atomic bool stop;
-	bool saved; /* the locks were given away */
+	bool saved;  /* the locks were given away */
+	bool doubt;  /* ... or perhaps: by an earlier process */
+	bool loaded; /* the state came from elsewhere, where the guest still may go on */
 	int result;
 	struct err err;
 	struct stream stream;
@@ -44,7 +46,7 @@ struct migration *migration_new(struct fuse_session *session, struct fs *fs, boo
 		free(m);
 		return NULL;
 	}
-	m->saved = adopt;
+	m->saved = m->doubt = adopt;
 	if (adopt)
 		fs_save_doubt(fs);
 	return m;
@@ -61,6 +63,7 @@ static int save(struct migration *m)
 	if (state.live)
 		fs_save(m->fs, &m->paths, &m->stream, &m->stop);
 	m->saved = state.live;
+	m->doubt = false;
 	return stream_finish(&m->stream, &m->err);
 }
 
@@ -141,6 +144,7 @@ static void *work(void *arg)
 		fs_paths_gather(m->fs, &m->paths, &m->stop);
 	else
 		m->result = m->job == JOB_SAVE ? save(m) : load(m);
+	m->loaded = m->job == JOB_LOAD && !m->result;
 	cleanup_fd(&m->fd);
 	m->fd = -1;
 	return NULL;
@@ -226,13 +230,20 @@ void migration_resume(struct migration *m)
 		stop(m);
 	if (m->saved)
 		fs_save_undo(m->fs);
-	m->saved = false;
+	m->saved = m->doubt = m->loaded = false;
+}
+
+bool migration_leave(struct migration *m)
+{
+	stop(m);
+	fs_paths_drop(&m->paths);
+	return m->loaded || (m->saved && !m->doubt && !m->result);
 }
 
 void migration_cancel(struct migration *m)
 {
 	stop(m);
-	m->saved = false;
+	m->saved = m->doubt = m->loaded = false;
 	fs_paths_drop(&m->paths);
 }
 

@@ -65,6 +65,12 @@ static const char *broken_rule(const struct options_parse *p)
 		       "out one of them";
 	if (o->dax.window && o->fuse.zero_message_open)
 		return "--dax-window excludes --zero-message-open; leave out one of them";
+	if (o->dax.window && o->vhost.persistent)
+		return "--dax-window excludes --persistent: what is mapped goes with the front-end; leave "
+		       "out "
+		       "one of them";
+	if (o->exit_on_disconnect && o->vhost.persistent)
+		return "--exit-on-disconnect excludes --persistent; leave out one of them";
 	if (o->fd != OPTIONS_NO_FD && o->fd <= STDERR_FILENO && o->daemonize)
 		return "--fd names a standard stream, which --daemonize gives up; use another descriptor";
 	return NULL;

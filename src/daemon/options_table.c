@@ -358,6 +358,15 @@ const struct option_row option_rows[] = {
 		.def = "no",
 		.help = "End when the front-end goes, instead of waiting for it to come back. Always so with "
 			"a connected socket."},
+	{.name = "persistent",
+		.kind = OPTION_FLAG,
+		.group = OPTION_CONNECTION,
+		AT(vhost.persistent),
+		.def = "no",
+		.help = "Keep what the guest has (inodes, open files, locks) when the front-end goes, for "
+			"one "
+			"that comes back with the same guest. Until another guest mounts the share, this "
+			"takes memory and descriptors, and locks stay held."},
 	{.name = "recover",
 		.kind = OPTION_FLAG,
 		.group = OPTION_CONNECTION,

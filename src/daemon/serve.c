@@ -25,6 +25,7 @@ struct serve {
 	struct fuse_session *session;
 	struct migration *migration;
 	struct vhost_device *device;
+	bool kept;   /* the session is of an earlier connection */
 	bool broken; /* the connection of an earlier worker cannot go on */
 	struct watch *watch;
 	unsigned int nqueues;
@@ -36,6 +37,7 @@ static int vq_start(void *arg, unsigned int i, const struct vhost_vq *vq, struct
 {
 	struct serve *s = arg;
 
+	s->kept = false;
 	migration_resume(s->migration);
 	return queue_start(s->queues[i], vq, mem, log, err);
 }
@@ -74,6 +76,20 @@ static void reset(void *arg)
 	fuse_session_reset(s->session);
 }
 
+/* The session stays as it is, unless it lives elsewhere by now. */
+static void gone(void *arg)
+{
+	struct serve *s = arg;
+
+	if (migration_leave(s->migration)) {
+		reset(s);
+		return;
+	}
+	for (unsigned int i = 0; i < s->nqueues; i++)
+		queue_abandon(s->queues[i]);
+	s->kept = true;
+}
+
 static void logging(void *arg, bool on)
 {
 	struct serve *s = arg;
@@ -85,6 +101,8 @@ static int state_begin(void *arg, bool save, int fd, struct err *err)
 {
 	struct serve *s = arg;
 
+	if (!save && s->kept)
+		reset(s); /* another guest comes */
 	return migration_begin(s->migration, save, fd, err);
 }
 
@@ -104,6 +122,7 @@ static const struct vhost_ops device_ops = {
 	.state_begin = state_begin,
 	.state_end = state_end,
 	.reset = reset,
+	.gone = gone,
 };
 
 static void lay_out(const struct serve_config *cfg, struct segment_plan plan[SEGMENT_SECTIONS])
@@ -220,6 +239,8 @@ static int make_parts(struct serve *s, struct err *err)
 	if (getsockopt(s->cfg.socket, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len))
 		return err_sys(err, errno, "the descriptor to serve on is no socket");
 	s->listening = listening;
+	if (s->cfg.vhost.persistent && !listening)
+		return err_set(err, EINVAL, "--persistent needs a socket on which front-ends can connect");
 	r = guard_setup(err);
 	if (!r)
 		r = make_window(s, err);

@@ -166,7 +166,10 @@ void vhost_device_disconnect(struct vhost_device *d)
 	save_close(d, channel_take(&d->channel,
 			      -1)); /* first: a ring may wait for one who waits for an answer there */
 	rings_close(d);
-	d->ops->reset(d->arg);
+	if (d->cfg.persistent)
+		d->ops->gone(d->arg);
+	else
+		d->ops->reset(d->arg);
 	save_close(d, d->fd);
 	d->fd = -1;
 	inflight_close(d);

@@ -51,12 +51,17 @@ struct vhost_ops {
 	int (*state_end)(void *arg, struct err *err);
 	/* All queues rest and the device is as new: a reset, or the front-end is gone. */
 	void (*reset)(void *arg);
+	/* With vhost_config.persistent, instead of reset(): the front-end is gone, all queues rest. What they
+	 * have in flight is dropped, as it is popped again if a front-end comes back with the same rings. */
+	void (*gone)(void *arg);
 };
 
 struct vhost_config {
 	char tag[VHOST_TAG_MAX + 1]; /* empty: the front-end has it; CONFIG is offered only with one */
 	unsigned int request_queues;
 	bool packed; /* offer VIRTIO_F_RING_PACKED */
+	/* A ring of the next connection that is one of the last goes on where that one was; see gone(). */
+	bool persistent;
 	/*
 	 * Sizes of shared memory regions by their id, 0: none. QEMU wants the sum to be a power of two, and
 	 * knows no mapping that is only read.
@@ -99,7 +104,7 @@ int vhost_device_resume(struct vhost_device *d, struct err *err);
 
 /* A front-end has connected; @fd becomes the device's. Only when none is connected. */
 void vhost_device_connect(struct vhost_device *d, int fd);
-/* Stops all queues, calls reset(), closes every descriptor of the connection. Idempotent. */
+/* Stops all queues, calls reset() or gone(), closes every descriptor of the connection. Idempotent. */
 void vhost_device_disconnect(struct vhost_device *d);
 
 /*

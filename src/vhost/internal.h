@@ -13,6 +13,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* By what a ring is known again on the next connection. */
+struct vhost_layout {
+	uint32_t size; /* 0: it is not */
+	bool packed;
+	struct fva desc, avail, used;
+};
+
 /* What a front-end has said of one ring. It runs when all that it needs has been said. */
 struct vhost_ring {
 	uint32_t size; /* 0: not said */
@@ -28,6 +35,7 @@ struct vhost_ring {
 	bool running;		  /* between vq_start() and vq_stop() */
 	bool failed;		  /* could not be started: not tried again before it is told something new */
 	enum vring_track goes_on; /* what the next start makes of the records of what is in flight */
+	struct vhost_layout was;  /* of the ring of an earlier connection that our records are of */
 	int kick;
 	int call;
 	int err;

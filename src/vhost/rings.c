@@ -61,12 +61,34 @@ static void rest(struct vhost_device *d, struct vhost_ring *q)
 	q->running = false;
 }
 
+static struct vhost_layout layout_of(const struct vhost_device *d, const struct vhost_ring *q)
+{
+	return (struct vhost_layout){.size = q->addressed ? q->size : 0,
+		.packed = has(d, WIRE_F_RING_PACKED),
+		.desc = q->desc,
+		.avail = q->avail,
+		.used = q->used};
+}
+
+/* Records that a front-end keeps tell by themselves: then rings_go_on() was called. */
+static enum vring_track goes_on(const struct vhost_device *d, const struct vhost_ring *q)
+{
+	const struct vhost_layout is = layout_of(d, q), *was = &q->was;
+
+	if (q->goes_on != VRING_TRACK_NEW || d->inflight.map || was->size != is.size ||
+		was->packed != is.packed || was->desc.v != is.desc.v || was->avail.v != is.avail.v ||
+		was->used.v != is.used.v)
+		return q->goes_on;
+	return VRING_TRACK_AGAIN;
+}
+
 /*
  * The used ring is marked in the log whenever there is a log, whether or not VHOST_VRING_F_LOG was said yet:
  * marking more than asked does no harm, and the ring need not stop when a migration begins.
  */
 static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 {
+	enum vring_track mode = goes_on(d, q);
 	struct vhost_vq vq = {
 		.ring = {.size = q->size,
 			.packed = has(d, WIRE_F_RING_PACKED),
@@ -78,12 +100,12 @@ static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 			.log = true,
 			.log_addr = q->log_addr,
 			.track = inflight_records(d, (unsigned int)(q - d->ring), q->size),
-			.track_mode = q->goes_on},
+			.track_mode = mode},
 		.base = base_of(d, q),
 		.kick = q->kick,
 		.call = q->call,
 		.err = q->err,
-		.resumes = q->goes_on == VRING_TRACK_RESUME,
+		.resumes = mode == VRING_TRACK_RESUME || mode == VRING_TRACK_AGAIN,
 	};
 	unsigned int i = (unsigned int)(q - d->ring);
 	int r;
@@ -93,6 +115,7 @@ static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 	q->running = true;
 	save_commit(d);
 	q->goes_on = VRING_TRACK_NEW;
+	q->was = (struct vhost_layout){0};
 	r = d->ops->vq_start(d->arg, i, &vq, d->mem, memory_active_log(d), err);
 
 	q->running = !r;
@@ -163,7 +186,7 @@ bool rings_any_running(const struct vhost_device *d)
 
 void rings_go_on(struct vhost_device *d)
 {
-	for (unsigned int i = 0; i < d->queues; i++)
+	for (unsigned int i = 0; i < d->inflight.queues; i++)
 		d->ring[i].goes_on = VRING_TRACK_RESUME;
 }
 
@@ -185,14 +208,28 @@ void rings_reset(struct vhost_device *d)
 	}
 }
 
+/* The last connection that set it up with records of ours. */
+static struct vhost_layout remembered(const struct vhost_device *d, const struct vhost_ring *q)
+{
+	if (!d->cfg.persistent || d->inflight.map)
+		return (struct vhost_layout){0};
+	return q->addressed ? layout_of(d, q) : q->was;
+}
+
 void rings_close(struct vhost_device *d)
 {
+	struct vhost_layout was[VHOST_MAX_QUEUES];
+
+	for (unsigned int i = 0; i < d->queues; i++)
+		was[i] = remembered(d, &d->ring[i]);
 	rings_reset(d);
 	for (unsigned int i = 0; i < d->queues; i++) {
 		save_close(d, d->ring[i].call);
 		save_close(d, d->ring[i].err);
 	}
 	rings_init(d);
+	for (unsigned int i = 0; i < d->queues; i++)
+		d->ring[i].was = was[i];
 }
 
 static struct vhost_ring *ring_at(struct vhost_device *d, uint64_t index, struct err *err)

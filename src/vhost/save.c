@@ -128,6 +128,7 @@ int save_adopt(struct vhost_device *d, struct err *err)
 	d->fd = s->fd;
 	if (d->saved->in.number == d->messages)
 		message_next(&d->saved->in);
+	adopt_rings(d, s);
 	if (d->fd < 0)
 		return 0;
 	d->features = s->features & d->offered;
@@ -140,7 +141,6 @@ int save_adopt(struct vhost_device *d, struct err *err)
 		r = err_set(err, EINVAL, "a reply of %u bytes", s->reply.len);
 	if (!r)
 		r = message_adopt(&d->saved->in, err);
-	adopt_rings(d, s);
 	if (!r)
 		save_commit(d); /* the memory has other descriptors now, and the old ones will be closed */
 	return r;

@@ -250,11 +250,29 @@ static bool is_of_ring(const struct vring *vr)
 	return split_of(vr)->version == VERSION && split_of(vr)->desc_num == vr->cfg.size;
 }
 
+/* What was used last is in the ring's memory if it is split; of a packed one only the base tells. */
+static bool is_where_it_was(const struct vring *vr, uint32_t base)
+{
+	const struct packed_region *p = vr->cfg.track;
+
+	if (!vr->cfg.packed)
+		return (uint16_t)(vr->used - LOAD(split_of(vr)->used_idx)) <= 1 &&
+		       (uint16_t)(base - vr->used) <= vr->cfg.size;
+	return (LOAD(p->used_idx) == vr->used && !LOAD(p->used_wrap_counter) == !vr->used_wrap) ||
+	       (LOAD(p->old_used_idx) == vr->used && !LOAD(p->old_used_wrap_counter) == !vr->used_wrap);
+}
+
+static bool begins_new(const struct vring *vr, uint32_t base)
+{
+	return vr->cfg.track_mode == VRING_TRACK_NEW || !is_of_ring(vr) ||
+	       (vr->cfg.track_mode == VRING_TRACK_AGAIN && !is_where_it_was(vr, base));
+}
+
 int track_start(struct vring *vr, uint32_t base)
 {
 	if (!vr->cfg.track)
 		return 0;
-	if (vr->cfg.track_mode == VRING_TRACK_NEW || !is_of_ring(vr)) {
+	if (begins_new(vr, base)) {
 		track_forget(vr);
 		return 0;
 	}

@@ -21,6 +21,8 @@ enum vring_track {
 	VRING_TRACK_NEW,    /* nothing is in flight */
 	VRING_TRACK_KEEP,   /* what they say is in flight, and its owners still have it */
 	VRING_TRACK_SAME,   /* as RESUME if they lead to the base that is given, else as NEW */
+	VRING_TRACK_AGAIN,  /* as RESUME if they are of the ring as its memory and the base show it, else as
+			     * NEW: somebody comes back who knows no more than what was used */
 	VRING_TRACK_RESUME, /* the last owner is gone: what they say is popped again, and says where to go on
 			     */
 };

@@ -10,7 +10,7 @@ for o in shared-dir socket-path fd socket-group tag thread-pool-size xattr posix
 	print-capabilities modcaps log-level syslog rlimit-nofile killpriv-v2 security-label uid-map gid-map \
 	translate-uid translate-gid preserve-noatime migration-mode migration-on-error migration-verify-handles \
 	migration-confirm-paths help version daemonize flock posix-lock timeout max-idle-threads allow-root debug \
-	queues max-inodes max-locks max-lock-waiters max-xattr-size max-handles max-cached-fds exit-on-disconnect zero-message-open packed-ring pid-file; do
+	queues max-inodes max-locks max-lock-waiters max-xattr-size max-handles max-cached-fds exit-on-disconnect persistent recover zero-message-open packed-ring pid-file; do
 	grep -qE -- "--(\[no-\])?$o" help || fail "--help says nothing of --$o"
 	sed 's/\\-/-/g' "$MAN" | grep -qE -- "^\.B .*--(\[no-\])?$o" || fail "the man page says nothing of --$o"
 done

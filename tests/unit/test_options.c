@@ -362,6 +362,8 @@ static void test_rules(void **state)
 	ACCEPTS("--no-security-label", !o.fuse.security_label && !o.fuse.xattr);
 	REFUSES("--dax-window=16M --readonly", "--dax-window", "excludes --readonly");
 	REFUSES("--dax-window=16M --zero-message-open --cache=always --no-flock", "--dax-window", "excludes");
+	REFUSES("--dax-window=16M --persistent", "--dax-window", "excludes --persistent");
+	REFUSES("--exit-on-disconnect --persistent", "--exit-on-disconnect", "excludes");
 	REFUSES("--dax-window=3M", "--dax-window", "power of two");
 	REFUSES("--dax-window=1M", "--dax-window", "power of two");
 	REFUSES("--dax-window=2M --dax=some", "--dax=some", "never");

@@ -301,6 +301,23 @@ int fe_check_device_state(struct frontend *fe)
 	return r || !answer ? r : -EREMOTEIO;
 }
 
+int fe_get_inflight(struct frontend *fe, struct vu_inflight *in, int *fd)
+{
+	struct vu_header h = {VU_GET_INFLIGHT_FD, VU_VERSION, sizeof(*in)};
+	uint32_t len = sizeof(*in);
+	int r = fe_send(fe, &h, in, NULL, 0);
+
+	*fd = -1;
+	if (!r)
+		r = fe_receive(fe, VU_GET_INFLIGHT_FD, in, &len, fd);
+	return r || (len == sizeof(*in) && *fd >= 0) ? r : -EPROTO;
+}
+
+int fe_set_inflight(struct frontend *fe, const struct vu_inflight *in, int fd)
+{
+	return fe_tell(fe, VU_SET_INFLIGHT_FD, in, sizeof(*in), fd);
+}
+
 int fe_set_vring(struct frontend *fe, uint32_t request, uint32_t index, uint32_t num)
 {
 	struct vu_vring_state s = {.index = index, .num = num};

@@ -63,6 +63,10 @@ int fe_set_log(struct frontend *fe, int fd, uint64_t size, uint64_t offset);
 /* Begins to transfer the back-end's state to or from @fd, and asks for its end. -EREMOTEIO: it says no. */
 int fe_set_device_state(struct frontend *fe, uint32_t direction, int fd);
 int fe_check_device_state(struct frontend *fe);
+/* Memory in which the back-end keeps what is in flight on @in->queues rings of @in->queue_size: *fd is the
+ * caller's. Features must have been set. Then the same for back-ends that shall go on from there. */
+int fe_get_inflight(struct frontend *fe, struct vu_inflight *in, int *fd);
+int fe_set_inflight(struct frontend *fe, const struct vu_inflight *in, int fd);
 int fe_set_vring(struct frontend *fe, uint32_t request, uint32_t index, uint32_t num);
 int fe_get_vring_base(struct frontend *fe, uint32_t index, uint32_t *base);
 /* SET_VRING_KICK, _CALL or _ERR; @fd -1: none. */

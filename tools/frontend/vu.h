@@ -143,6 +143,14 @@ struct vu_log {
 	uint64_t offset;
 };
 
+struct vu_inflight {
+	uint64_t size;
+	uint64_t offset;
+	uint16_t queues;
+	uint16_t queue_size;
+	uint32_t padding;
+};
+
 struct vu_shmem_config {
 	uint32_t count;
 	uint32_t padding;
