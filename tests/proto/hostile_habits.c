@@ -254,26 +254,22 @@ static void departures_under_load(void **state)
  * Records of what is in flight lie in memory of the front-end's.
  */
 struct records {
-	uint64_t size, offset;
-	uint16_t queues, queue_size, padding[2];
+	struct vu_inflight in;
 	int fd;
 	uint8_t *map;
 };
 
 static void use_records(struct records *r)
 {
-	static const struct vu_header ask = {VU_GET_INFLIGHT_FD, VU_VERSION, 24};
 	uint32_t base;
 
-	*r = (struct records){.queues = 2, .queue_size = 128};
-	OK(fe_send(&vm->fe, &ask, r, NULL, 0));
-	OK(fe_receive(&vm->fe, VU_GET_INFLIGHT_FD, r, &(uint32_t){24}, &r->fd));
-	assert_true(r->fd >= 0);
-	r->map = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	*r = (struct records){.in = {.queues = 2, .queue_size = 128}};
+	OK(fe_get_inflight(&vm->fe, &r->in, &r->fd));
+	r->map = mmap(NULL, r->in.size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 	assert_true(r->map != MAP_FAILED);
 	for (unsigned int i = 0; i < vm->queues; i++)
 		OK(vm_stop_queue(vm, i, &base));
-	OK(fe_tell(&vm->fe, VU_SET_INFLIGHT_FD, r, 24, r->fd));
+	OK(fe_set_inflight(&vm->fe, &r->in, r->fd));
 	for (unsigned int i = 0; i < vm->queues; i++) {
 		drv_reset(&vm->queue[i], vm->queue[i].cfg.base);
 		OK(vm_start_queue(vm, i, vm->queue[i].cfg.base));
@@ -282,7 +278,7 @@ static void use_records(struct records *r)
 
 static void drop_records(struct records *r)
 {
-	munmap(r->map, r->size);
+	munmap(r->map, r->in.size);
 	close(r->fd);
 }
 
@@ -336,8 +332,8 @@ static void records_that_lie(void **state)
 		test_pattern(junk, sizeof(junk), round);
 		for (unsigned int i = 0; i < ARRAY_LEN(junk); i++)
 			junk[i] &= round % 3 ? 0x00010001 : 0x007f00ff;
-		memcpy(r.map + r.size / 2 + 16, junk, MIN(sizeof(junk), r.size / 2 - 16));
-		OK(fe_tell(&vm->fe, VU_SET_INFLIGHT_FD, &r, 24, r.fd));
+		memcpy(r.map + r.in.size / 2 + 16, junk, MIN(sizeof(junk), r.in.size / 2 - 16));
+		OK(fe_set_inflight(&vm->fe, &r.in, r.fd));
 		vm_start_queue(vm, 1, base);
 		usleep(2000);
 		drop_records(&r);
@@ -356,14 +352,14 @@ static void records_that_vanish(void **state)
 	assert_int_equal(ftruncate(r.fd, 0), 0);
 	keep_busy();
 	fc_reap(&vm->client[1], NULL, 100);
-	munmap(r.map, r.size);
+	munmap(r.map, r.in.size);
 	close(r.fd);
 }
 
 /* Room for the records of a split ring, and then the ring is packed, whose records are larger. */
 static void records_of_another_kind(void **state)
 {
-	static const struct records r = {.size = 16 + 32768 * 16 + 48, .queues = 1, .queue_size = 32768};
+	static const struct vu_inflight in = {.size = 16 + 32768 * 16 + 48, .queues = 1, .queue_size = 32768};
 	uint64_t features = vm->fe.features, low = (uintptr_t)vm->gm.region[0].host;
 	struct vu_vring_addr addr = {0, 0, low, low + (2 << 20), low + (3 << 20), 0};
 	int fd = hostile_open(FD_MEM);
@@ -373,7 +369,7 @@ static void records_of_another_kind(void **state)
 	for (unsigned int i = 0; i < vm->queues; i++)
 		OK(vm_stop_queue(vm, i, &base));
 	OK(fe_set_features(&vm->fe, features & ~VU_BIT(VU_F_RING_PACKED)));
-	OK(fe_tell(&vm->fe, VU_SET_INFLIGHT_FD, &r, 24, fd));
+	OK(fe_set_inflight(&vm->fe, &in, fd));
 	close(fd);
 	OK(fe_set_features(&vm->fe, features | VU_BIT(VU_F_RING_PACKED)));
 	OK(fe_set_vring(&vm->fe, VU_SET_VRING_NUM, 0, 32768));
