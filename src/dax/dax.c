@@ -47,6 +47,14 @@ static int do_sync(struct dax *d, struct dax_range *r, struct dax_file *f, const
 	return range_sync(d, r, f, change);
 }
 
+static int do_prepare(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
+{
+	int e = range_sync(d, r, f, change);
+
+	return e ? e : range_reach(d, r, f, change, c);
+}
+
 /* A range that neither the cut nor the file's old end concerns stays. */
 static int do_empty(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
 	struct op_ctx *c)
@@ -76,7 +84,9 @@ static int do_fill(struct dax *d, struct dax_range *r, struct dax_file *f, const
 static int do_follow(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
 	struct op_ctx *c)
 {
-	return range_is_cut(r, f) ? refill(d, r, f, c) : range_follow(d, r, f, change, c);
+	if (range_is_cut(r, f) || range_is_empty(r))
+		return refill(d, r, f, c);
+	return range_follow(d, r, f, change, c);
 }
 
 /* lock held. The range has nothing in it any more. */
@@ -122,9 +132,12 @@ static int each_range(
 }
 
 /* The front-end's reasons are nobody's business. */
-static int guest_error(int e)
+static int guest_error(struct dax *d, int e)
 {
-	return e == -EREMOTEIO || e == -ENODEV || e == -ETIMEDOUT ? -EIO : e;
+	if (e != -EREMOTEIO && e != -ENODEV && e != -ETIMEDOUT)
+		return e;
+	atomic_store(&d->refused, true);
+	return -EIO;
 }
 
 /* Whether another daemon has the file mapped: who cut it would end that daemon's virtual machine. */
@@ -151,12 +164,12 @@ static int change_begin(void *arg, struct op_ctx *c, const struct op_change *cha
 		return e;
 	file = file_find(d, change->node);
 	if (file)
-		e = each_range(d, file, change, c, change->cuts ? do_empty : do_sync);
+		e = each_range(d, file, change, c, change->cuts ? do_empty : do_prepare);
 	if (!e && change->cuts)
 		return 1;
 	if (e && file)
 		each_range(d, file, change, c, do_fill);
-	return pass_end(d, c) ? -ECANCELED : guest_error(e);
+	return pass_end(d, c) ? -ECANCELED : guest_error(d, e);
 }
 
 static int change_end(void *arg, struct op_ctx *c, const struct op_change *change, int held)
@@ -175,10 +188,11 @@ static int change_end(void *arg, struct op_ctx *c, const struct op_change *chang
 	if (file) {
 		file_look(d, file);
 		e = each_range(d, file, change, c, change->cuts ? do_fill : do_follow);
+		file_behind(d, file, e);
 	}
 	if (e)
 		log_limited("dax: the window does not follow a file that changed: %s", strerrordesc_np(-e));
-	return pass_end(d, c);
+	return pass_end(d, c) ? -ECANCELED : guest_error(d, e);
 }
 
 static int sync_file(void *arg, struct op_ctx *c, struct nodeid node)
@@ -271,7 +285,7 @@ static int map(void *arg, struct op_ctx *c, struct nodeid node, const struct op_
 	e = file_take(d, node, fd, &f);
 	if (!e && f)
 		e = map_all(d, f, m, c);
-	return pass_end(d, c) ? -ECANCELED : guest_error(e);
+	return pass_end(d, c) ? -ECANCELED : guest_error(d, e);
 }
 
 static int unmap(void *arg, struct op_ctx *c, uint64_t off, uint64_t len)
@@ -291,7 +305,7 @@ static int unmap(void *arg, struct op_ctx *c, uint64_t off, uint64_t len)
 		e = r->node ? release(d, r, c) : 0;
 		first = first ? first : e;
 	}
-	return pass_end(d, c) ? -ECANCELED : guest_error(first);
+	return pass_end(d, c) ? -ECANCELED : guest_error(d, first);
 }
 
 /* A front-end that does not answer once is not asked for the rest. */
@@ -322,13 +336,30 @@ void dax_forget(struct dax *d)
 			forget_range(d, &d->ranges[i]);
 }
 
+/* A front-end without such a thing as a window is no surprise. */
+static bool works(void *arg, struct op_ctx *c)
+{
+	struct dax *d = arg;
+	int e = d->cfg.policy == DAX_NEVER ? -EOPNOTSUPP : pass_begin(d, c);
+
+	if (e)
+		return false;
+	e = range_probe(d, c);
+	if (e && e != -ENODEV)
+		log_warn("dax: the front-end maps nothing, so guests that ask which files to map are told "
+			 "none: %s",
+			strerrordesc_np(-e));
+	atomic_store(&d->refused, e != 0);
+	return !pass_end(d, c) && !e;
+}
+
 /* Front-ends map to write, whatever the guest wants: only what the daemon may write is ever mapped. */
 static bool marks(void *arg, const struct statx *st)
 {
 	const struct dax *d = arg;
 	uint64_t claim = claim_of(makedev(st->stx_dev_major, st->stx_dev_minor), st->stx_ino);
 
-	if (d->cfg.policy == DAX_NEVER || (st->stx_mode & S_IFMT) != S_IFREG ||
+	if (d->cfg.policy == DAX_NEVER || atomic_load(&d->refused) || (st->stx_mode & S_IFMT) != S_IFREG ||
 		st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
 		return false;
 	if (!d->cfg.any_owner && (st->stx_uid != d->cfg.uid || !(st->stx_mode & S_IWUSR)))
@@ -374,6 +405,7 @@ int dax_new(const struct dax_config *cfg, const struct segment *seg, struct dax 
 		return err_set(err, ENOMEM, "no memory for the DAX window");
 	d->cfg = *cfg;
 	d->window = (struct op_window){.arg = d,
+		.works = works,
 		.marks = marks,
 		.map = map,
 		.unmap = unmap,

@@ -34,7 +34,8 @@ bool file_peek(struct dax *d, struct nodeid node, struct dax_file *out)
 	autolock(&d->index);
 	f = file_find(d, node);
 	if (f)
-		*out = (struct dax_file){.size = f->size, .mtime_ns = f->mtime_ns, .copied = f->copied};
+		*out = (struct dax_file){
+			.size = f->size, .mtime_ns = f->mtime_ns, .copied = f->copied, .behind = f->behind};
 	return f;
 }
 
@@ -151,9 +152,15 @@ void file_look(struct dax *d, struct dax_file *f)
 		note(f, &st);
 }
 
+void file_behind(struct dax *d, struct dax_file *f, bool behind)
+{
+	autolock(&d->index);
+	f->behind = behind;
+}
+
 bool file_differs(const struct dax_file *f, const struct statx *st)
 {
 	int64_t mtime_ns = st->stx_mtime.tv_sec * NSEC + st->stx_mtime.tv_nsec;
 
-	return f->size != st->stx_size || (f->copied && f->mtime_ns != mtime_ns);
+	return f->behind || f->size != st->stx_size || (f->copied && f->mtime_ns != mtime_ns);
 }

@@ -11,6 +11,7 @@
 #include "dax/dax.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define DAX_PAGE 4096u /* front-ends map whole pages, and never past a file's end */
 
@@ -39,7 +40,8 @@ struct dax_file {
 	bool claimed;	/* else only copies of it are shown */
 	bool read_only; /* @fd is: what the guest stores in copies of it is nobody's */
 	bool copied;	/* copies of it may be among its ranges */
-	bool pad[5];
+	bool behind;	/* a range could not be made to follow it; seen() tries again */
+	bool pad[4];
 };
 
 /* What the front-end was asked to map or to unmap, before the records say so: a process that takes over
@@ -69,6 +71,7 @@ struct dax {
 	struct dax_asked *asked;
 	bool settling; /* @settler is there */
 	pthread_t settler;
+	_Atomic bool refused; /* what the guest wanted last: nothing new is marked until something works */
 	bool unsettled; /* the records are of a process that is gone, and not compared with the window yet */
 
 	pthread_mutex_t index; /* guards @files and @nfiles for those who only look; changed with both held */
@@ -79,8 +82,10 @@ struct dax {
 /*
  * range.c, lock held: 0 or -errno, with which what the guest sees has not changed. Fill: of a range that is
  * empty in the window. Empty: what the guest stored in copies is the file's. Forget: the window has it not
- * any more; @f may be NULL. Sync: what the guest stored in copies of @change's part goes to the file. Follow:
- * the file got other contents there, or grew. Settle: whatever the front-end was last asked is undone.
+ * any more; @f may be NULL. Sync: what the guest stored in copies of @change's part goes to the file. Reach:
+ * the file is about to get contents there, for which there must be room. Follow: the file got other contents
+ * there, or grew. Settle: whatever the front-end was last asked is undone. Probe: of a window in which
+ * nothing is mapped, whether something can be.
  */
 int range_fill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c);
 int range_empty(struct dax *d, struct dax_range *r, const struct dax_file *f, struct op_ctx *c);
@@ -89,7 +94,10 @@ int range_sync(
 	struct dax *d, const struct dax_range *r, const struct dax_file *f, const struct op_change *change);
 int range_follow(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
 	struct op_ctx *c);
+int range_reach(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c);
 int range_settle(struct dax *d);
+int range_probe(struct dax *d, struct op_ctx *c);
 bool range_is_empty(const struct dax_range *r);
 bool range_is_cut(
 	const struct dax_range *r, const struct dax_file *f); /* it shows what the file has no more */
@@ -114,6 +122,7 @@ void file_drop(struct dax *d, struct dax_file *f);
 void file_copied(struct dax *d, struct dax_file *f);
 /* Notes its size and time. */
 void file_look(struct dax *d, struct dax_file *f);
+void file_behind(struct dax *d, struct dax_file *f, bool behind);
 /* Whether its ranges have something to follow. */
 bool file_differs(const struct dax_file *f, const struct statx *st);
 

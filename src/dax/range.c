@@ -46,8 +46,13 @@ static void settled(struct dax *d)
 /* settled() after it. */
 static int vmm_map(struct dax *d, int fd, uint64_t file_off, uint64_t at, uint32_t len, struct op_ctx *c)
 {
+	int r;
+
 	note_asked(d, file_off, at, len);
-	return d->cfg.vmm.map(d->cfg.vmm.arg, fd, file_off, at, len, cancelled_of(c));
+	r = d->cfg.vmm.map(d->cfg.vmm.arg, fd, file_off, at, len, cancelled_of(c));
+	if (!r)
+		atomic_store(&d->refused, false);
+	return r;
 }
 
 /* Takes one mapping away. What the front-end does not know is gone too. settled() after it. */
@@ -57,6 +62,8 @@ static int vmm_unmap(struct dax *d, uint64_t file_off, uint64_t at, uint32_t len
 
 	note_asked(d, file_off, at, len);
 	r = d->cfg.vmm.unmap(d->cfg.vmm.arg, file_off, at, len, cancelled_of(c));
+	if (!r)
+		atomic_store(&d->refused, false);
 	return r == -EREMOTEIO || r == -ENODEV ? 0 : r;
 }
 
@@ -162,10 +169,15 @@ bool range_is_cut(const struct dax_range *r, const struct dax_file *f)
 	return r->direct > extent(f->size, r->file_off);
 }
 
+static uint64_t change_end(const struct op_change *change)
+{
+	return change->len > UINT64_MAX - change->off ? UINT64_MAX : change->off + change->len;
+}
+
 int range_sync(
 	struct dax *d, const struct dax_range *r, const struct dax_file *f, const struct op_change *change)
 {
-	uint64_t end = change->len > UINT64_MAX - change->off ? UINT64_MAX : change->off + change->len;
+	uint64_t end = change_end(change);
 	uint64_t from = MAX(change->off, r->file_off + r->copy);
 	uint64_t to = MIN(end, r->file_off + r->known);
 
@@ -174,10 +186,22 @@ int range_sync(
 	return copy_sync(&d->copy, window_off(d, r) + (from - r->file_off), to - from, f->fd, from);
 }
 
+int range_reach(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
+	struct op_ctx *c)
+{
+	bool whole = r->copy < DAX_RANGE || r->direct == DAX_RANGE;
+
+	if (range_is_empty(r))
+		return range_fill(d, r, f, c);
+	if (whole || !change->len || change_end(change) <= r->file_off + r->direct)
+		return 0;
+	return add_copy(d, r, f, r->direct, r->direct, c);
+}
+
 int range_follow(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
 	struct op_ctx *c)
 {
-	uint64_t end = change->len > UINT64_MAX - change->off ? UINT64_MAX : change->off + change->len;
+	uint64_t end = change_end(change);
 	uint32_t avail = extent(f->size, r->file_off);
 	uint64_t from = MAX(change->off, r->file_off + r->copy);
 	uint64_t to = MIN(end, r->file_off + avail);
@@ -220,4 +244,14 @@ int range_settle(struct dax *d)
 		r->direct = 0;
 	settled(d);
 	return 0;
+}
+
+int range_probe(struct dax *d, struct op_ctx *c)
+{
+	int e = vmm_map(d, d->copy.fd, 0, 0, DAX_RANGE, c);
+
+	if (!e)
+		e = vmm_unmap(d, 0, 0, DAX_RANGE, c);
+	settled(d);
+	return e;
 }

@@ -40,9 +40,10 @@ int effect_begin(struct fs *fs, struct effect *e)
 ssize_t effect_end(struct fs *fs, struct effect *e, ssize_t result)
 {
 	const struct op_window *w = window_of(fs, e);
+	int r = w ? w->change_end(w->arg, e->ctx, &e->change, e->held) : 0;
 
-	if (w)
-		w->change_end(w->arg, e->ctx, &e->change, e->held);
+	if (r && result >= 0)
+		result = r;
 	if (result >= 0)
 		atomic_fetch_add_explicit(&fs->effects.count[e->kind], 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&fs->effects.busy, 1, memory_order_seq_cst);

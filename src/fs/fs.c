@@ -176,6 +176,7 @@ const struct fuse_ops fs_ops = {
 	.copy_file_range = fs_op_copy_file_range,
 	.ioctl = fs_op_ioctl,
 	.syncfs = fs_op_syncfs,
+	.window_works = fs_op_window_works,
 	.setupmapping = fs_op_setupmapping,
 	.removemapping = fs_op_removemapping,
 	.opendir = fs_op_opendir,

@@ -88,7 +88,7 @@ static int reopen_bracketed(struct opening *o, const struct inode_use *u)
 		.unique = o->c->unique,
 		.ctx = o->c,
 		.change = {.len = UINT64_MAX, .cuts = true, .fd = u->fd}};
-	int r;
+	int r, fd;
 
 	if (!(o->guest & O_TRUNC))
 		return reopen(o, u);
@@ -97,7 +97,11 @@ static int reopen_bracketed(struct opening *o, const struct inode_use *u)
 	if (r)
 		return r;
 	r = fs_drop_capability(o->fs, u->fd);
-	return (int)effect_end(o->fs, &e, r ? r : reopen(o, u));
+	fd = r ? r : reopen(o, u);
+	r = (int)effect_end(o->fs, &e, fd);
+	if (r < 0 && fd >= 0)
+		close(fd);
+	return r;
 }
 
 static int open_regular(struct opening *o, const struct inode_use *u)

@@ -34,6 +34,7 @@ FS_OP(lseek);
 FS_OP(copy_file_range);
 FS_OP(ioctl);
 FS_OP(syncfs);
+FS_OP(window_works);
 FS_OP(setupmapping);
 FS_OP(removemapping);
 FS_OP(opendir);

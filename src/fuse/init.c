@@ -312,6 +312,20 @@ static ssize_t answer_major(struct fuse_req *rq)
 	return reply_bytes(rq, 0, &out, sizeof(out));
 }
 
+/*
+ * A guest that asks which files to map is told of no window if nothing can be mapped there, and goes on
+ * without. One that maps whatever it likes (dax=always) cannot be told.
+ */
+static void try_window(struct fuse_req *rq)
+{
+	struct fuse_conn *conn = rq->s->conn;
+
+	if (!(conn->flags & FUSE_MAP_ALIGNMENT) || rq->s->ops->window_works(rq->s->fs, &rq->w->ctx))
+		return;
+	if (conn->flags & FUSE_HAS_INODE_DAX)
+		conn->flags &= ~(uint64_t)(FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX);
+}
+
 ssize_t fuse_do_init(struct fuse_req *rq)
 {
 	const struct fuse_init_in *in = rq->in; /* its first 16 bytes */
@@ -330,6 +344,9 @@ ssize_t fuse_do_init(struct fuse_req *rq)
 	}
 	s->conn->minor = MIN(in->minor, FUSE_MINOR);
 	s->conn->flags = common_flags(&s->cfg, guest_flags(rq, in));
+	try_window(rq);
+	if (rq->w->gone)
+		return -ECANCELED;
 	features = features_of(s->conn->flags);
 	lacks = lacking(&s->cfg, &features);
 	if (lacks) {

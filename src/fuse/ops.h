@@ -219,6 +219,8 @@ struct op_change {
  */
 struct op_window {
 	void *arg;
+	/* Whether something can be mapped: tries it. Before the session begins. */
+	bool (*works)(void *arg, struct op_ctx *c);
 	/* Whether the guest shall map this inode (FUSE_ATTR_DAX); ids and number are the host's. */
 	bool (*marks)(void *arg, const struct statx *st);
 	/* @fd: the file, to read and write, or only to read: then the guest sees copies, and what it stores
@@ -226,12 +228,13 @@ struct op_window {
 	int (*map)(void *arg, struct op_ctx *c, struct nodeid node, const struct op_mapping *m, int fd);
 	int (*unmap)(void *arg, struct op_ctx *c, uint64_t window_off, uint64_t len);
 	/* Around a change. 0, 1 (the window waits for change_end(), which gets it as @held), or -errno: then
-	 * the change must not be made. */
+	 * the change must not be made. After an error of change_end() what the guest sees there is not the
+	 * file, and seen() tries again. */
 	int (*change_begin)(void *arg, struct op_ctx *c, const struct op_change *change);
 	int (*change_end)(void *arg, struct op_ctx *c, const struct op_change *change, int held);
 	/* What the guest stored shall be in the host's file. */
 	int (*sync)(void *arg, struct op_ctx *c, struct nodeid node);
-	/* The guest is about to learn the file's size and times. */
+	/* The guest is about to learn the file's size and times. Not if what it would see is not that. */
 	int (*seen)(void *arg, struct op_ctx *c, struct nodeid node, const struct statx *st);
 	/* The session ends: nothing is mapped any more. No other call runs meanwhile. */
 	void (*reset)(void *arg);
@@ -308,7 +311,8 @@ struct fuse_ops {
 		struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, struct op_ioctl *io);
 	int (*syncfs)(struct fs *fs, struct op_ctx *c, struct nodeid node);
 
-	/* The window (fs/window.c). */
+	/* The window (fs/window.c). window_works(): the front-end was asked, and maps. */
+	bool (*window_works)(struct fs *fs, struct op_ctx *c);
 	int (*setupmapping)(struct fs *fs, struct op_ctx *c, struct nodeid node, const struct op_mapping *m);
 	int (*removemapping)(struct fs *fs, struct op_ctx *c, uint64_t window_off, uint64_t len);
 

@@ -378,8 +378,10 @@ static void nonsense(void **state)
 	struct fuse_removemapping_one one = {AT(8), RANGE};
 	struct fuse_entry_out e;
 	uint64_t node, dir;
+	unsigned int maps;
 
 	dax_boot(vm, dax_args);
+	maps = window_maps(&vm->window);
 	node = dax_file(vm, "f", RANGE);
 	OK(mkdirat(vm->daemon.share, "dir", 0755));
 	dir = dax_look_up(vm, "dir", &e);
@@ -404,7 +406,7 @@ static void nonsense(void **state)
 	ERR(fc_removemapping(c, node, &one, 1), EINVAL);
 	one = (struct fuse_removemapping_one){AT(1), UINT64_MAX};
 	ERR(fc_removemapping(c, node, &one, 1), EINVAL);
-	assert_int_equal(window_maps(&vm->window), 0);
+	assert_int_equal(window_maps(&vm->window), maps);
 	OK(fc_setupmapping(c, node, 0, WINDOW, 0, READ)); /* several ranges at once */
 	SEES(vm, 0, dax_data, RANGE);
 	one = (struct fuse_removemapping_one){0, WINDOW};

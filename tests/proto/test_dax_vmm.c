@@ -15,10 +15,122 @@ static void refusals(void **state)
 	dax_boot(vm, dax_args);
 	node = dax_file(vm, "f", RANGE);
 	window_set_mood(&vm->window, WINDOW_REFUSING);
+	assert_true(dax_marked(vm, "before", RANGE));
+	ERR(dax_map(vm, node, 0, 0, READ), EIO);
+	assert_false(dax_marked(vm, "after", RANGE));
+	assert_false(dax_marked(vm, "f", RANGE));
+	window_set_mood(&vm->window, WINDOW_WILLING);
+	OK(dax_map(vm, node, 0, 0, READ));
+	SEES(vm, 0, dax_data, RANGE);
+	assert_true(dax_marked(vm, "after", RANGE));
+}
+
+/* A front-end that maps nothing from the start: the guest hears of no window, and its files are as ever. */
+static void never_maps(void **state)
+{
+	static const enum window_mood moods[] = {WINDOW_REFUSING, WINDOW_WILLING};
+	struct vm *vm = *state;
+	char back[PAGE];
+	struct fc_file f;
+
+	dax_boot(vm, dax_args);
+	assert_true(dax_marked(vm, "f", RANGE));
+	for (unsigned int i = 0; i < ARRAY_LEN(moods); i++) {
+		bool works = moods[i] == WINDOW_WILLING;
+		uint64_t flags;
+
+		window_set_mood(&vm->window, moods[i]);
+		OK(vm_mount(vm));
+		flags = vm->init.flags | (uint64_t)vm->init.flags2 << 32;
+		assert_int_equal(!!(flags & FUSE_MAP_ALIGNMENT), works);
+		assert_int_equal(!!(flags & FUSE_HAS_INODE_DAX), works);
+		assert_int_equal(vm->init.map_alignment, works ? 21 : 0);
+		assert_int_equal(dax_marked(vm, "f", RANGE), works);
+		f = dax_open(vm, dax_file(vm, "f", RANGE));
+		LEN(fc_read(&vm->client[1], f, back, PAGE, PAGE), PAGE);
+		assert_memory_equal(back, dax_data + PAGE, PAGE);
+		if (!works)
+			ERR(dax_map(vm, f.node, 0, 0, READ), ENOSYS);
+	}
+	OK(dax_map(vm, f.node, 0, 0, READ));
+	assert_int_equal(window_pieces(&vm->window), 1);
+}
+
+/* A guest that maps all files cannot be told. */
+static void never_maps_for_all(void **state)
+{
+	struct vm_config cfg = dax_vm;
+	struct vm *vm = *state;
+	uint64_t node;
+
+	cfg.init_flags &= ~(uint64_t)FUSE_HAS_INODE_DAX;
+	test_pattern(dax_data, sizeof(dax_data), 7);
+	test_boot(vm, &cfg, dax_args);
+	window_set_mood(&vm->window, WINDOW_REFUSING);
+	OK(vm_mount(vm));
+	assert_true(vm->init.flags & FUSE_MAP_ALIGNMENT);
+	node = dax_file(vm, "f", RANGE);
 	ERR(dax_map(vm, node, 0, 0, READ), EIO);
 	window_set_mood(&vm->window, WINDOW_WILLING);
 	OK(dax_map(vm, node, 0, 0, READ));
 	SEES(vm, 0, dax_data, RANGE);
+}
+
+/* What makes a mapped file longer is refused rather than done behind an empty piece of the window. */
+static void no_room_to_grow(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c;
+	struct fc_file f;
+
+	dax_boot(vm, dax_args);
+	c = &vm->client[1];
+	f = dax_open(vm, dax_file(vm, "f", 65536));
+	OK(dax_map(vm, f.node, 0, 0, WRITE));
+	window_set_mood(&vm->window, WINDOW_REFUSING);
+	LEN(fc_write(c, f, dax_data + 100, 200, 100), 200);
+	ERR(fc_write(c, f, dax_data + 65536, 10, 65536), EIO);
+	ERR(fc_write(c, f, dax_data + 65530, 10, 65530), EIO);
+	ERR(fc_write(c, f, dax_data, 10, 3 * (uint64_t)RANGE), EIO);
+	host_expect_file(vm->daemon.share, "f", dax_data, 65536);
+	SEES(vm, 0, dax_data, 65536);
+	window_set_mood(&vm->window, WINDOW_WILLING);
+	LEN(fc_write(c, f, dax_data + 65530, 10, 65530), 10);
+	SEES(vm, 0, dax_data, 65540);
+	host_expect_file(vm->daemon.share, "f", dax_data, 65540);
+}
+
+/* The guest does not hear of a size of which it would not see the contents. */
+static void no_room_to_follow(void **state)
+{
+	struct fuse_setattr_in cut = {.valid = FATTR_SIZE, .size = 5000};
+	struct vm *vm = *state;
+	struct fuse_attr_out attr;
+	struct fuse_entry_out e;
+	uint64_t node;
+	int fd;
+
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", 65536);
+	OK(dax_map(vm, node, 0, 0, READ));
+	window_set_mood(&vm->window, WINDOW_REFUSING);
+	fd = openat(vm->daemon.share, "f", O_WRONLY | O_CLOEXEC);
+	LEN(pwrite(fd, dax_data + 65536, 100, 65536), 100);
+	close(fd);
+	for (unsigned int i = 0; i < 2; i++) {
+		ERR(fc_getattr(&vm->client[1], node, 0, &attr), EIO);
+		ERR(fc_lookup(&vm->client[1], 1, "f", &e), EIO);
+		window_set_mood(&vm->window, WINDOW_WILLING);
+		OK(fc_getattr(&vm->client[1], node, 0, &attr));
+		SEES(vm, 0, dax_data, attr.attr.size);
+		if (i)
+			break;
+		/* Likewise when the guest cuts it, which unmaps it first. */
+		window_set_mood(&vm->window, WINDOW_REFUSING);
+		ERR(fc_setattr(&vm->client[1], node, &cut, &attr), EIO);
+		assert_int_equal(host_stat(vm->daemon.share, "f").st_size, 5000);
+	}
+	assert_int_equal(attr.attr.size, 5000);
 }
 
 /* A range of @node that is asked for; the front-end did it, and keeps its answer. */
@@ -249,6 +361,10 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST_OWN(refusals),
+		TEST_OWN(never_maps),
+		TEST_OWN(never_maps_for_all),
+		TEST_OWN(no_room_to_grow),
+		TEST_OWN(no_room_to_follow),
 		TEST_OWN(no_answer),
 		TEST_OWN(tells_nothing),
 		TEST_OWN(device_is_reset),

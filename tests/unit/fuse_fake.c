@@ -506,6 +506,12 @@ static int fake_flock(
 	return note(fs, "flock %lu fh=%lx owner=%lx op=%d", U(node.v), U(fh.v), U(owner), op);
 }
 
+static bool fake_window_works(struct fs *fs, struct op_ctx *c)
+{
+	(void)c;
+	return fs->window_works;
+}
+
 const struct fuse_ops fake_ops = {
 	.init = fake_init_op,
 	.destroy = fake_destroy,
@@ -523,6 +529,7 @@ const struct fuse_ops fake_ops = {
 	.setattr = fake_setattr,
 	.statfs = fake_statfs,
 	.access = fake_access,
+	.window_works = fake_window_works,
 	.open = fake_open,
 	.create = fake_create,
 	.tmpfile = fake_tmpfile,

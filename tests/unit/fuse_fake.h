@@ -16,6 +16,7 @@
 /* The file system. Counters are for any thread, the rest is for tests of one thread. */
 struct fs {
 	char log[4096];	   /* calls since fake_clear(), each with a ';' behind it */
+	bool window_works; /* the answer to that */
 	bool silent;	   /* no log: several threads call */
 	int fail;	   /* errno of the next op that is not a forget; 0: it goes well */
 	uint64_t next;	   /* nodes made */

@@ -64,6 +64,39 @@ static void each_minor_from_27_is_served(void **state)
 	}
 }
 
+/* A window in which the front-end maps nothing: only who asks which files to map can be told. */
+static void a_window_is_tried(void **state)
+{
+	static const struct {
+		uint64_t asked;
+		bool works;
+		uint64_t agreed;
+	} cases[] = {
+		{FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX, true,
+			FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX},
+		{FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX, false, FUSE_INIT_EXT},
+		{FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT, true, FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT},
+		{FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT, false, FUSE_INIT_EXT | FUSE_MAP_ALIGNMENT},
+		{FUSE_INIT_EXT | FUSE_HAS_INODE_DAX, true, FUSE_INIT_EXT},
+	};
+	struct fuse_session_config cfg = guest_config();
+
+	(void)state;
+	cfg.dax_align = 21;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fuse_init_out out = {0};
+		struct guest g;
+
+		guest_open(&g, &cfg);
+		g.fs.window_works = cases[i].works;
+		assert_int_equal(guest_init(&g, FUSE_MINOR, cases[i].asked, &out), 0);
+		assert_int_equal(reply_flags(&out), cases[i].agreed);
+		assert_int_equal(g.fs.features.dax, !!(cases[i].agreed & FUSE_MAP_ALIGNMENT));
+		assert_int_equal(out.map_alignment, g.fs.features.dax ? 21 : 0);
+		guest_close(&g);
+	}
+}
+
 static void a_windows_guest_gets_what_it_asks(void **state)
 {
 	struct fuse_session_config cfg = guest_config();
@@ -515,6 +548,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_minor_from_27_is_served),
 		cmocka_unit_test(a_windows_guest_gets_what_it_asks),
+		cmocka_unit_test(a_window_is_tried),
 		cmocka_unit_test(older_minors_are_refused),
 		cmocka_unit_test(another_major_hears_ours_or_an_error),
 		cmocka_unit_test(what_is_never_offered),
