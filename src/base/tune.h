@@ -18,6 +18,8 @@
 	X(fs_traits, "fs-traits", 1, 0, 1, "ask a host mount once what its file system is like") \
 	X(call_batch, "call-batch", 4, 1, 1024,                                                  \
 		"most answers to quick requests that one call of the guest is for")              \
+	X(share_forgets, "share-forgets", 1, 0, 1,                                               \
+		"a request queue's thread that is awake does what the guest forgets, too")       \
 	X(close_batch, "close-batch", 64, 0, 256,                                                \
 		"so many descriptors are closed together, sooner if a queue has nothing else to do")
 

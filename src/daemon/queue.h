@@ -14,6 +14,8 @@
 /* Most threads of a queue where the options say nothing. */
 #define QUEUE_DEFAULT_THREADS 64
 
+struct queue;
+
 struct queue_config {
 	uint32_t lock_waiters;	  /* the most that may wait for locks at a time; 0: the default */
 	uint32_t threads;	  /* the most it may use, at least 2 are; 0: the default */
@@ -22,10 +24,12 @@ struct queue_config {
 	 */
 	struct op_intent *intents;
 	bool crashed;
+	/* Started or not: this one's leader, while it is awake, serves that one's FORGETs too. NULL: none. It
+	 * must outlive this one. */
+	struct queue *urgent;
 	uint32_t poll_us; /* how long its thread looks for the next chain before it sleeps, where that pays */
 };
 
-struct queue;
 struct watch;
 
 /* @watch hears of its requests; NULL: nobody does. NULL if memory or descriptors are short. Session and watch

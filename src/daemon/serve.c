@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/guard.h"
 #include "base/log.h"
+#include "base/tune.h"
 #include "daemon/adopt.h"
 #include "daemon/migration.h"
 #include "daemon/supervise.h"
@@ -197,6 +198,7 @@ static int make_queues(struct serve *s, struct err *err)
 		return err_set(err, ENOMEM, "no memory or descriptors");
 	s->nqueues = MIN(1 + s->cfg.vhost.request_queues, VHOST_MAX_QUEUES);
 	for (unsigned int i = 0; i < s->nqueues; i++) {
+		s->cfg.queue.urgent = tune.share_forgets && i ? s->queues[0] : NULL;
 		s->cfg.queue.intents = s->cfg.base_fds ? intents + (size_t)i * VRING_MAX_SIZE : NULL;
 		s->queues[i] = queue_new(s->session, i, &s->cfg.queue, s->watch);
 		if (!s->queues[i])
@@ -291,8 +293,8 @@ void serve_free(struct serve *s)
 	if (s->device)
 		vhost_device_free(s->device);
 	migration_free(s->migration);
-	for (unsigned int i = 0; i < s->nqueues; i++)
-		queue_free(s->queues[i]);
+	while (s->nqueues)
+		queue_free(s->queues[--s->nqueues]);
 	if (s->session)
 		fuse_session_free(s->session);
 	if (s->fs)

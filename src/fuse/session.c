@@ -287,27 +287,46 @@ static const struct opcode *find_opcode(struct fuse_req *rq)
 	return i < FUSE_OPCODES ? &opcodes[i] : &unknown;
 }
 
+/* Does it and answers, if there is to be an answer. */
+static ssize_t finish(struct fuse_req *rq, const struct opcode *op)
+{
+	struct fuse_worker *w = rq->w;
+	ssize_t r;
+
+	w->waited = w->gone = false;
+	r = run(rq, op);
+	if (log_enabled(LOG_LEVEL_TRACE))
+		log_write(LOG_LEVEL_TRACE, "fuse: unique %lu opcode %u node %#lx: %zd",
+			(unsigned long)rq->h.unique, rq->h.opcode, (unsigned long)rq->h.nodeid, r);
+	if (w->gone || (w->waited && w->may_block(w->arg, OP_BLOCK_ANSWER)))
+		return 0;
+	return rq->can_reply && !(op->flags & OPC_NO_REPLY) ? put_header(rq, r) : 0;
+}
+
 ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 {
 	struct iovec head[sizeof(struct fuse_out_header)];
 	struct fuse_req rq = {.w = w, .s = w->session, .chain = chain, .head = head};
 	const struct opcode *op;
-	ssize_t r;
 
-	w->waited = w->gone = false;
 	if (iov_read(chain->in, chain->nin, 0, &rq.h, sizeof(rq.h)) < sizeof(rq.h))
 		return -EPROTO;
 	find_reply_room(&rq);
 	op = find_opcode(&rq);
 	if (!rq.can_reply && !(op->flags & (OPC_NO_REPLY | OPC_MAY_REPLY)))
 		return -EPROTO;
-	r = run(&rq, op);
-	if (log_enabled(LOG_LEVEL_TRACE))
-		log_write(LOG_LEVEL_TRACE, "fuse: unique %lu opcode %u node %#lx: %zd",
-			(unsigned long)rq.h.unique, rq.h.opcode, (unsigned long)rq.h.nodeid, r);
-	if (w->gone || (w->waited && w->may_block(w->arg, OP_BLOCK_ANSWER)))
-		return 0;
-	return rq.can_reply && !(op->flags & OPC_NO_REPLY) ? put_header(&rq, r) : 0;
+	return finish(&rq, op);
+}
+
+ssize_t fuse_worker_forget(struct fuse_worker *w, struct fuse_chain *chain)
+{
+	struct fuse_req rq = {.w = w, .s = w->session, .chain = chain};
+
+	if (iov_read(chain->in, chain->nin, 0, &rq.h, sizeof(rq.h)) < sizeof(rq.h))
+		return -EAGAIN;
+	if (rq.h.opcode != FUSE_FORGET && rq.h.opcode != FUSE_BATCH_FORGET)
+		return -EAGAIN;
+	return finish(&rq, find_opcode(&rq));
 }
 
 ssize_t fuse_worker_refuse(struct fuse_worker *w, struct fuse_chain *chain, int error)

@@ -84,6 +84,12 @@ void fuse_worker_free(struct fuse_worker *w);
  */
 ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain);
 
+/*
+ * As fuse_worker_handle() if the request is a FORGET or a BATCH_FORGET: it has no reply, and is about nothing
+ * that another request of the same thread could wait for. Else -EAGAIN, and nothing was done.
+ */
+ssize_t fuse_worker_forget(struct fuse_worker *w, struct fuse_chain *chain);
+
 /* Answers @error (-errno) without looking further than the header. Otherwise as fuse_worker_handle(). */
 ssize_t fuse_worker_refuse(struct fuse_worker *w, struct fuse_chain *chain, int error);
 

@@ -15,6 +15,8 @@ struct avail {
 	uint16_t ring[]; /* the used event follows */
 };
 
+#define FAR 0x8000 /* as far from a position as others can be */
+
 struct used_elem {
 	uint32_t id;
 	uint32_t len;
@@ -161,15 +163,21 @@ static bool wants_call(struct vring *vr, uint32_t uncalled)
 	return event_passed(load16(&a->ring[vr->cfg.size]), vr->used, (uint16_t)(vr->used - uncalled));
 }
 
-/* The fence orders the store of our wish before the load of the available index (2.7.10.1). */
-static bool want_kick(struct vring *vr)
+static void set_event(struct vring *vr, uint16_t at, uint16_t suppress)
 {
 	struct used *u = vr->at.used;
 	uint16_t *event = (uint16_t *)&u->ring[vr->cfg.size];
 
+	vr->suppress = suppress;
+	store16(event, at);
+	ring_mark(vr, vr->used_gpa, (uint64_t)((char *)event - (char *)u), sizeof(*event));
+}
+
+/* The fence orders the store of our wish before the load of the available index (2.7.10.1). */
+static bool want_kick(struct vring *vr)
+{
 	if (vr->cfg.event_idx) {
-		store16(event, vr->avail);
-		ring_mark(vr, vr->used_gpa, (uint64_t)((char *)event - (char *)u), sizeof(*event));
+		set_event(vr, vr->avail, 0);
 	} else if (vr->suppress) {
 		set_flags(vr, 0);
 	}
@@ -177,12 +185,15 @@ static bool want_kick(struct vring *vr)
 	return waiting(vr) != 0;
 }
 
-/* With EVENT_IDX there is nothing to do: the event that was asked for last is passed, or it is still wanted.
- */
+/* With EVENT_IDX kicks are asked for at a position: none is near. */
 static void no_kick(struct vring *vr)
 {
-	if (!vr->cfg.event_idx && !vr->suppress)
+	if (vr->suppress)
+		return;
+	if (!vr->cfg.event_idx)
 		set_flags(vr, USED_NO_NOTIFY);
+	else
+		set_event(vr, (uint16_t)(vr->avail + FAR), USED_NO_NOTIFY);
 }
 
 static struct vring_watch watch(const struct vring *vr)

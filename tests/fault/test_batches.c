@@ -32,8 +32,10 @@ struct batch {
 		struct fuse_getattr_in getattr;
 		struct fuse_read_in read;
 		struct fuse_write_in write;
+		struct fuse_forget_in forget;
 	} arg[DEPTH];
 	char name[DEPTH][8];
+	uint64_t node[DEPTH];
 	uint8_t data[BLOCK];
 };
 
@@ -104,10 +106,12 @@ static void run(struct batch *b, void (*make)(struct batch *, unsigned int), enu
 		drv_no_call(b->c->q);
 	else
 		drv_want_call(b->c->q);
+	drv_hold(b->c->q); /* or the daemon might think that a kick was lost */
 	for (unsigned int i = 0; i < DEPTH; i++) {
 		make(b, i);
 		OK(fc_start_quietly(b->c, &b->op[i]));
 	}
+	drv_release(b->c->q);
 	drv_kick(b->c->q);
 	while (b->c->in_flight && test_ms() < until) {
 		if (!fc_reap(b->c, &op, 0)) {
@@ -207,6 +211,60 @@ static void new_names(void **state)
 	end(&b);
 }
 
+static void make_forget(struct batch *b, unsigned int i, uint64_t node)
+{
+	b->op[i] = (struct fc_op){.opcode = FUSE_FORGET, .node = node, .nargs = 1, .no_reply = true};
+	b->arg[i].forget = (struct fuse_forget_in){.nlookup = 1};
+	b->op[i].arg[0] = (struct iovec){&b->arg[i].forget, sizeof(b->arg[i].forget)};
+}
+
+/* FORGETs on the high-priority queue, and one request, whose kick is the only one. */
+static void run_forgets(struct batch *b)
+{
+	struct fuse_client *hip = &b->vm->client[0];
+	struct fc_op get;
+	struct fc_op *op;
+	int64_t until = test_ms() + 5000;
+
+	drv_no_call(hip->q);
+	drv_no_call(b->c->q);
+	drv_hold(hip->q);
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		make_forget(b, i, b->node[i]);
+		OK(fc_start_quietly(hip, &b->op[i]));
+	}
+	get = (struct fc_op){.opcode = FUSE_GETATTR, .node = b->file.node, .nargs = 1};
+	get.arg[0] = (struct iovec){&(struct fuse_getattr_in){0}, sizeof(struct fuse_getattr_in)};
+	get.reply_len = sizeof(struct fuse_attr_out);
+	drv_release(hip->q);
+	OK(fc_start(b->c, &get));
+	while ((hip->in_flight || b->c->in_flight) && test_ms() < until)
+		if (!fc_reap(hip, &op, 0) && !fc_reap(b->c, &op, 0))
+			usleep(100);
+	assert_int_equal(hip->in_flight + b->c->in_flight, 0);
+}
+
+/* The thread that handled the request did them too: GETATTR's call, and one sleep. */
+static void forgets(void **state)
+{
+	struct batch b;
+
+	begin(&b, *state, 0, NULL);
+	for (unsigned int times = 0; times < 3; times++)
+		for (unsigned int i = 0; i < DEPTH; i++) {
+			struct fuse_entry_out e;
+
+			OK(fc_lookup(b.c, FUSE_ROOT_ID, b.name[i], &e));
+			b.node[i] = e.nodeid;
+		}
+	OK(fc_forget(&b.vm->client[0], b.node[0], 1)); /* the first one of a ring is called for in any case */
+	usleep(SETTLE_US);
+	count_from_here(&b);
+	run_forgets(&b);
+	expect(&b, "FORGET", 2);
+	end(&b);
+}
+
 /* How often the daemon's threads have gone to sleep, or were made to. */
 static unsigned long switches(const struct vm *vm)
 {
@@ -261,6 +319,7 @@ int main(void)
 		TEST_OWN(call_of_each),
 		TEST_OWN(call_of_each_at_once),
 		TEST_OWN(new_names),
+		TEST_OWN(forgets),
 		TEST_OWN(idle),
 	};
 	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_PACKED);

@@ -90,6 +90,68 @@ static void several_at_once(void **state)
 	}
 }
 
+static struct fuse_lk_in lock_of(struct fc_file f, uint64_t owner)
+{
+	struct fuse_lk_in in = {.fh = f.fh, .owner = owner};
+
+	in.lk = (struct fuse_file_lock){.end = 99, .type = F_WRLCK, .pid = 1};
+	return in;
+}
+
+/*
+ * The high-priority queue is looked after by a thread that may hang: INTERRUPT gets through all the same,
+ * also if there is no other thread left to take that one's place.
+ */
+static void interrupt_passes(struct vm *vm, const char *option, unsigned int hang)
+{
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0644};
+	struct fc_created made;
+	struct fuse_lk_in held, wanted;
+	struct opening o[2];
+	struct fc_op op;
+	int holder[2];
+
+	test_boot(vm, NULL, (const char *[]){option, NULL});
+	OK(fc_create(c, FUSE_ROOT_ID, "locked", &in, &made));
+	struct fc_file f = {made.entry.nodeid, made.open.fh};
+	held = lock_of(f, 1);
+	wanted = lock_of(f, 2);
+	OK(fc_setlk(c, f.node, &held));
+	OK(fc_setlkw_start(c, f.node, &wanted, &op));
+	for (unsigned int i = 0; i < hang; i++) {
+		struct fuse_entry_out e;
+		char name[8];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		holder[i] = lease(vm->daemon.share, name, F_WRLCK);
+		OK(fc_lookup(c, FUSE_ROOT_ID, name, &e));
+		start_open(c, &o[i], e.nodeid);
+	}
+	for (unsigned int i = 0; i < 3; i++)
+		OK(fc_forget(&vm->client[0], f.node, 0));
+	OK(fc_interrupt(&vm->client[0], op.unique));
+	for (unsigned int i = 0; i < hang; i++)
+		assert_false(o[i].op.done);
+	ERR(fc_wait(c, &op), EINTR);
+	for (unsigned int i = 0; i < hang; i++) {
+		assert_int_equal(fcntl(holder[i], F_SETLEASE, F_UNLCK), 0);
+		LEN(fc_wait(c, &o[i].op), sizeof(o[i].out));
+		close(holder[i]);
+	}
+	test_end(vm);
+}
+
+static void interrupt_while_one_hangs(void **state)
+{
+	interrupt_passes(*state, NULL, 1);
+}
+
+static void interrupt_while_all_hang(void **state)
+{
+	interrupt_passes(*state, "--thread-pool-size=2", 2);
+}
+
 /* The daemon ends though a call of its does not, with a failure. */
 static void end_under(struct vm *vm, bool stopping)
 {
@@ -135,6 +197,8 @@ int main(void)
 		TEST(several_at_once),
 	};
 	static const struct CMUnitTest own[] = {
+		TEST_OWN(interrupt_while_one_hangs),
+		TEST_OWN(interrupt_while_all_hang),
 		TEST_OWN(ends_all_the_same),
 		TEST_OWN(ends_while_a_queue_stops),
 	};

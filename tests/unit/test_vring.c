@@ -437,6 +437,12 @@ static void test_kicks(void **state)
 		rig_start_at(&r, &kinds[i], 0, kinds[i].packed ? PACKED_FRESH : 65500);
 		for (int k = 0; k < 200; k++) {
 			assert_false(vring_want_kick(r.vr));
+			if (k % 3 == 0) { /* what was asked is taken back */
+				vring_no_kick(r.vr);
+				bounce(&r);
+				assert_false(driver_must_kick(&r.d));
+				assert_false(vring_want_kick(r.vr));
+			}
 			bounce(&r);
 			assert_true(driver_must_kick(&r.d));
 			vring_no_kick(r.vr);

@@ -91,6 +91,20 @@ int drv_add(struct drv_queue *q, const struct drv_seg *seg, unsigned int nin, un
 	return 0;
 }
 
+void drv_hold(struct drv_queue *q)
+{
+	q->held = true;
+}
+
+void drv_release(struct drv_queue *q)
+{
+	q->held = false;
+	if (q->cfg.packed)
+		packed_publish(q);
+	else
+		split_publish(q);
+}
+
 void drv_kick_always(struct drv_queue *q)
 {
 	uint64_t one = 1;

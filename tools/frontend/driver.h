@@ -55,6 +55,8 @@ struct drv_queue {
 	uint16_t used_idx;
 	bool avail_wrap, used_wrap, kicked_wrap; /* packed */
 	unsigned int unkicked;			 /* packed: descriptors added since the last kick */
+	bool held;				 /* drv_hold() */
+	uint16_t *held_flags, first_flags;	 /* packed: of the first chain since, which come last */
 	uint64_t kicks, calls;			 /* counted: eventfd writes, and wake-ups by a call */
 };
 
@@ -71,6 +73,10 @@ void drv_reset(struct drv_queue *q, uint32_t base);
  */
 int drv_add(struct drv_queue *q, const struct drv_seg *seg, unsigned int nin, unsigned int nout,
 	const struct drv_table *table, void *cookie);
+
+/* What is added from now on is made available at once, by drv_release(). */
+void drv_hold(struct drv_queue *q);
+void drv_release(struct drv_queue *q);
 
 /* Tells the device of what was added, if it wants to hear of it. */
 void drv_kick(struct drv_queue *q);

@@ -103,7 +103,19 @@ void packed_add(struct drv_queue *q, const struct chain *c, void *cookie)
 	s->cookie = cookie;
 	s->ndesc = (uint16_t)(c->table ? 1 : c->total);
 	q->unkicked += s->ndesc;
-	__atomic_store_n(&first->flags, flags, __ATOMIC_RELEASE);
+	if (q->held && !q->held_flags) {
+		q->held_flags = &first->flags;
+		q->first_flags = flags;
+	} else {
+		__atomic_store_n(&first->flags, flags, __ATOMIC_RELEASE);
+	}
+}
+
+void packed_publish(struct drv_queue *q)
+{
+	if (q->held_flags)
+		__atomic_store_n(q->held_flags, q->first_flags, __ATOMIC_RELEASE);
+	q->held_flags = NULL;
 }
 
 bool packed_kick_wanted(struct drv_queue *q)

@@ -13,6 +13,7 @@ struct chain {
 
 void split_reset(struct drv_queue *q, uint32_t base);
 void split_add(struct drv_queue *q, const struct chain *c, void *cookie);
+void split_publish(struct drv_queue *q);
 bool split_kick_wanted(struct drv_queue *q);
 int split_get(struct drv_queue *q, void **cookie, uint32_t *len);
 bool split_ready(const struct drv_queue *q);
@@ -21,6 +22,7 @@ void split_no_call(struct drv_queue *q);
 
 void packed_reset(struct drv_queue *q, uint32_t base);
 void packed_add(struct drv_queue *q, const struct chain *c, void *cookie);
+void packed_publish(struct drv_queue *q);
 bool packed_kick_wanted(struct drv_queue *q);
 int packed_get(struct drv_queue *q, void **cookie, uint32_t *len);
 bool packed_ready(const struct drv_queue *q);

@@ -79,7 +79,14 @@ void split_add(struct drv_queue *q, const struct chain *c, void *cookie)
 	q->slot[head].cookie = cookie;
 	q->slot[head].ndesc = (uint16_t)(c->table ? 1 : c->total);
 	a->ring[q->avail_idx % q->cfg.size] = head;
-	__atomic_store_n(avail_idx(q), ++q->avail_idx, __ATOMIC_RELEASE);
+	q->avail_idx++;
+	if (!q->held)
+		split_publish(q);
+}
+
+void split_publish(struct drv_queue *q)
+{
+	__atomic_store_n(avail_idx(q), q->avail_idx, __ATOMIC_RELEASE);
 }
 
 bool split_kick_wanted(struct drv_queue *q)

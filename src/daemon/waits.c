@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Requests that sleep. One that waits for a lock keeps neither the queue's threads nor its stop: until it has
+ * its lock it touches no guest memory, and then it comes by OP_BLOCK_ANSWER.
+ */
+#include "daemon/server.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+
+/*
+ * A waiting lock keeps a thread and descriptors of the ring for as long as it waits. Both are capped, or the
+ * unlock that it awaits could never arrive: half of the ring is never theirs.
+ */
+static bool too_many_waiters(const struct queue *q, unsigned int ndesc)
+{
+	return q->lock_waiters >= MIN(q->max_lock_waiters, MAX(q->size / 4, 1)) ||
+	       q->waiting_desc + ndesc > q->size / 2;
+}
+
+/* q->lock held. */
+static void end_wait(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	s->waits = false;
+	q->waiters--;
+	if (s->lock) {
+		q->lock_waiters--;
+		q->waiting_desc -= s->ndesc;
+	}
+	s->lock = false;
+}
+
+/* q->lock held. */
+static int begin_wait(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (s->abandoned || q->ends)
+		return -EINTR;
+	if (too_many_waiters(q, s->ndesc))
+		return -ENOLCK;
+	s->waits = s->lock = true;
+	q->waiters++;
+	q->lock_waiters++;
+	q->waiting_desc += s->ndesc;
+	if (server_hand_over(s)) {
+		end_wait(s);
+		return -ENOLCK;
+	}
+	if (!q->running)
+		pthread_cond_broadcast(&q->rest);
+	return 0;
+}
+
+/* q->lock held. The front-end answers some time, so there may be as many of them as come. */
+static int begin_peer(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (s->abandoned || q->ends)
+		return -EINTR;
+	s->waits = true;
+	q->waiters++;
+	server_hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
+	if (!q->running)
+		pthread_cond_broadcast(&q->rest);
+	return 0;
+}
+
+/* q->lock held. Guest memory is touched only while the queue runs, and what is written there is pushed before
+ * it stops. */
+static int await_run(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	while (!q->running && !s->abandoned)
+		pthread_cond_wait(&q->runs, &q->lock);
+	end_wait(s);
+	return s->abandoned ? -ECANCELED : 0;
+}
+
+int server_may_block(void *arg, enum op_block kind)
+{
+	struct server *s = arg;
+	struct queue *q = s->queue;
+
+	autolock(&q->lock);
+	server_call_for_held(s);
+	if (kind == OP_BLOCK_IO)
+		server_hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
+	if (kind == OP_BLOCK_IO || kind == OP_BLOCK_LONG)
+		return 0;
+	if (kind == OP_BLOCK_PEER)
+		return begin_peer(s);
+	return kind == OP_BLOCK_LOCK ? begin_wait(s) : await_run(s);
+}
