@@ -216,7 +216,8 @@ static int begin(const struct config *c)
 	const struct vm_config cfg = {.features = VM_FEATURES,
 		.protocol = c->window ? WINDOW_PROTOCOL : 0,
 		.init_flags = VM_INIT_FLAGS | c->init_flags,
-		.window = c->window};
+		.window = c->window,
+		.quiet_window = true}; /* its messages are no part of the request that faults are for */
 	const struct spawn_config spawn = {.args = c->args};
 
 	world.config = c;
