@@ -307,6 +307,7 @@ static int serve_supervised(struct daemon *d, struct serve_config *cfg, struct e
 	else if (d->keep)
 		hand_over(d, &base);
 	fdmap_free(&base);
+	cfg->base_fds = NULL;
 	return r;
 }
 

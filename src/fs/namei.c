@@ -415,8 +415,10 @@ static int link_inode(const struct fs *fs, const struct inode_use *u, int dir, c
 
 	if (!linkat(u->fd, "", dir, name, AT_EMPTY_PATH))
 		return 0;
-	if ((errno != ENOENT && errno != EPERM) || u->inode->key.type == S_IFDIR)
+	if (errno != ENOENT && errno != EPERM)
 		return -errno;
+	if (u->inode->key.type == S_IFDIR)
+		return -EPERM;
 	snprintf(proc_name, sizeof(proc_name), "%d", u->fd);
 	if (u->inode->key.type == S_IFLNK && !ends_at_symlink(fs, proc_name))
 		return -EPERM;

@@ -299,8 +299,9 @@ static int make_or_find(
 {
 	int r = make_as_caller(o, parent, name, m);
 
-	return r == -EEXIST && fs_made_before(o->c, parent->fd, name, S_IFREG) ? open_made(o, parent, name, m)
-									       : r;
+	return r == -EEXIST && name && fs_made_before(o->c, parent->fd, name, S_IFREG)
+		       ? open_made(o, parent, name, m)
+		       : r;
 }
 
 static int make(struct opening *o, struct nodeid dir, const struct inode_use *parent, const char *name,

@@ -10,7 +10,7 @@
 #include <dirent.h>
 #include <sys/sysmacros.h>
 
-#define CASES_MAX 400
+#define CASES_MAX 800
 
 struct victim a;
 char attack_long_name[300];
@@ -44,9 +44,11 @@ int attack_ask(uint32_t opcode, uint64_t node, struct iovec one, struct iovec tw
 
 static void expect_error(int r, int want)
 {
+	if (want == ANYTHING && r >= 0)
+		return;
 	if (r >= 0 || r < -4095 || r == -EPROTO || r == -ETIMEDOUT)
 		fail_msg("it is answered by %d", r);
-	if (want && r != -want)
+	if (want > 0 && r != -want)
 		fail_msg("it is answered by %s, not %s", strerrorname_np(-r), strerrorname_np(want));
 }
 
@@ -82,6 +84,7 @@ static const struct bad_name bad_names[] = {
 	{"a path upwards", "../outside", EINVAL},
 	{"a path within", "dir/inner", EINVAL},
 	{"a slash at the end", "dir/", EINVAL},
+	{"256 bytes", attack_long_name + 299 - 256, ENAMETOOLONG},
 	{"300 bytes", attack_long_name, ENAMETOOLONG},
 };
 
@@ -171,7 +174,8 @@ struct node_op {
 	const char *what;
 	uint32_t opcode;
 	size_t len; /* of the arguments, zeros */
-	const char *name;
+	const char *name, *second;
+	bool in_args; /* the inode is that at their begin, not the header's */
 };
 static const struct node_op node_ops[] = {
 	{"LOOKUP in", FUSE_LOOKUP, 0, "file"},
@@ -188,26 +192,82 @@ static const struct node_op node_ops[] = {
 	{"GETXATTR of", FUSE_GETXATTR, sizeof(struct fuse_getxattr_in), "user.x"},
 	{"LISTXATTR of", FUSE_LISTXATTR, sizeof(struct fuse_getxattr_in), NULL},
 	{"REMOVEXATTR of", FUSE_REMOVEXATTR, 0, "user.x"},
+	{"SETXATTR of", FUSE_SETXATTR, FUSE_COMPAT_SETXATTR_IN_SIZE, "user.x"},
+	{"STATX of", FUSE_STATX, sizeof(struct fuse_statx_in), NULL},
+	{"MKNOD in", FUSE_MKNOD, sizeof(struct fuse_mknod_in), "new"},
+	{"TMPFILE in", FUSE_TMPFILE, sizeof(struct fuse_create_in), "/"},
+	{"SYMLINK in", FUSE_SYMLINK, 0, "new", "target"},
+	{"RMDIR in", FUSE_RMDIR, 0, "dir"},
+	{"LINK in", FUSE_LINK, sizeof(struct fuse_link_in), "new"},
+	{"LINK of", FUSE_LINK, sizeof(struct fuse_link_in), "new", NULL, true},
+	{"RENAME from", FUSE_RENAME, sizeof(struct fuse_rename_in), "file", "new"},
+	{"RENAME to", FUSE_RENAME, sizeof(struct fuse_rename_in), "file", "new", true},
+	{"RENAME2 from", FUSE_RENAME2, sizeof(struct fuse_rename2_in), "file", "new"},
+	{"RENAME2 to", FUSE_RENAME2, sizeof(struct fuse_rename2_in), "file", "new", true},
 };
+
+/* The other inode of a request that has two. */
+static uint64_t good_node(uint32_t opcode)
+{
+	switch (opcode) {
+	case FUSE_LINK:
+		return a.node[FILE_];
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+		return FUSE_ROOT_ID;
+	default:
+		return 0;
+	}
+}
+
+static int ask_node(const struct node_op *op, uint64_t node)
+{
+	uint64_t good = good_node(op->opcode), root = FUSE_ROOT_ID;
+	uint8_t args[128] = {0};
+	char name[32];
+	size_t len = attack_put_name((uint8_t *)name, op->name);
+
+	len += attack_put_name((uint8_t *)name + len, op->second);
+	memcpy(args, op->in_args ? &node : &good, MIN(op->len, sizeof(node)));
+	if (op->opcode == FUSE_MKNOD)
+		memcpy(args, &(uint32_t){S_IFREG | 0644}, 4);
+	if (op->opcode == FUSE_CREATE || op->opcode == FUSE_TMPFILE)
+		memcpy(args, &(uint32_t){O_RDWR}, 4);
+	return attack_ask(op->opcode, op->in_args ? root : node, (struct iovec){args, op->len},
+		(struct iovec){name, len});
+}
 
 static void run_node(const struct node_op *op, const struct bad_node *n)
 {
-	uint64_t node = n->node == GONE ? a.node[GONE_] : n->node;
-	uint8_t zeros[128] = {0};
-	char name[16];
-	size_t len = attack_put_name((uint8_t *)name, op->name);
+	expect_error(ask_node(op, n->node == GONE ? a.node[GONE_] : n->node), ESTALE);
+}
 
-	expect_error(attack_ask(op->opcode, node, (struct iovec){zeros, op->len}, (struct iovec){name, len}),
-		ESTALE);
+/* What is no directory, where one belongs. */
+static const char *const thing_names[] = {[FILE_] = "a file",
+	[LINK_] = "a symlink",
+	[FIFO_] = "a fifo",
+	[SOCK_] = "a socket",
+	[DEV_] = "a device"};
+
+static bool wants_directory(const struct node_op *op)
+{
+	return strstr(op->what, " in") || op->opcode == FUSE_RENAME || op->opcode == FUSE_RENAME2 ||
+	       op->opcode == FUSE_OPENDIR;
+}
+
+static void run_kind(const struct node_op *op, enum thing t)
+{
+	expect_error(ask_node(op, a.node[t]), ENOTDIR);
 }
 
 /*
  * Handles: made up, closed, another inode's, of the other kind.
  */
 
-enum bad_fh { FH_ZERO, FH_UNKNOWN, FH_LAST, FH_OTHER_KIND, FH_OTHER_NODE, BAD_FHS };
+enum bad_fh { FH_ZERO, FH_UNKNOWN, FH_LAST, FH_OTHER_KIND, FH_OTHER_NODE, FH_RELEASED, BAD_FHS };
 static const char *const bad_fh_names[BAD_FHS] = {"no handle", "a handle that nobody has",
-	"the last handle of all", "a handle of the other kind", "another inode's handle"};
+	"the last handle of all", "a handle of the other kind", "another inode's handle",
+	"a handle that was released"};
 
 struct fh_op {
 	const char *what;
@@ -231,8 +291,13 @@ static const struct fh_op fh_ops[] = {
 	{"READDIRPLUS", FUSE_READDIRPLUS, FH(fuse_read_in), true},
 	{"RELEASEDIR", FUSE_RELEASEDIR, FH(fuse_release_in), true},
 	{"FSYNCDIR", FUSE_FSYNCDIR, FH(fuse_fsync_in), true},
-	{"COPY_FILE_RANGE", FUSE_COPY_FILE_RANGE, sizeof(struct fuse_copy_file_range_in),
+	{"COPY_FILE_RANGE from", FUSE_COPY_FILE_RANGE, sizeof(struct fuse_copy_file_range_in),
 		offsetof(struct fuse_copy_file_range_in, fh_in), false},
+	{"COPY_FILE_RANGE to", FUSE_COPY_FILE_RANGE, sizeof(struct fuse_copy_file_range_in),
+		offsetof(struct fuse_copy_file_range_in, fh_out), false},
+	{"COPY_FILE_RANGE_64 to", FUSE_COPY_FILE_RANGE_64, sizeof(struct fuse_copy_file_range_in),
+		offsetof(struct fuse_copy_file_range_in, fh_out), false},
+	{"SETLKW", FUSE_SETLKW, FH(fuse_lk_in), false},
 };
 
 static uint64_t bad_fh(enum bad_fh kind, bool dir)
@@ -246,6 +311,8 @@ static uint64_t bad_fh(enum bad_fh kind, bool dir)
 		return dir ? a.file.fh : a.dir.fh;
 	case FH_OTHER_NODE:
 		return a.kept.fh;
+	case FH_RELEASED:
+		return a.closed[dir];
 	case FH_ZERO:
 	case BAD_FHS:
 		break;
@@ -258,15 +325,20 @@ static void run_fh(const struct fh_op *op, enum bad_fh kind)
 	uint8_t args[128] = {0};
 	uint64_t fh = bad_fh(kind, op->dir);
 
-	memcpy(args + op->at, &fh, sizeof(fh));
 	if (op->opcode == FUSE_LSEEK)
 		memcpy(args + offsetof(struct fuse_lseek_in, whence), &(uint32_t){SEEK_DATA}, 4);
 	if (op->opcode == FUSE_FALLOCATE)
 		memcpy(args + offsetof(struct fuse_fallocate_in, length), &(uint64_t){1}, 8);
-	if (op->opcode == FUSE_COPY_FILE_RANGE) {
-		memcpy(args + offsetof(struct fuse_copy_file_range_in, nodeid_out), &a.file.node, 8);
-		memcpy(args + offsetof(struct fuse_copy_file_range_in, fh_out), &a.file.fh, 8);
+	if (op->opcode == FUSE_COPY_FILE_RANGE || op->opcode == FUSE_COPY_FILE_RANGE_64) {
+		struct fuse_copy_file_range_in in = {.fh_in = a.file.fh,
+			.nodeid_out = a.file.node,
+			.fh_out = a.file.fh,
+			.off_out = 100,
+			.len = 1};
+
+		memcpy(args, &in, sizeof(in));
 	}
+	memcpy(args + op->at, &fh, sizeof(fh));
 	expect_error(attack_ask(op->opcode, op->dir ? a.dir.node : a.file.node, (struct iovec){args, op->len},
 			     NOTHING),
 		op->opcode == FUSE_IOCTL ? ANY_ERROR : EBADF);
@@ -278,7 +350,7 @@ static void run_fh(const struct fh_op *op, enum bad_fh kind)
 
 struct one {
 	char name[128];
-	enum { NAME, ENDLESS, NODE, HANDLE, OTHER } kind;
+	enum { NAME, ENDLESS, NODE, KIND, HANDLE, NUMBER, OTHER } kind;
 	unsigned int op, what;
 };
 static struct one cases[CASES_MAX];
@@ -299,8 +371,14 @@ static void run_case(void **state)
 	case NODE:
 		run_node(&node_ops[c->op], &bad_nodes[c->what]);
 		break;
+	case KIND:
+		run_kind(&node_ops[c->op], (enum thing)c->what);
+		break;
 	case HANDLE:
 		run_fh(&fh_ops[c->op], (enum bad_fh)c->what);
+		break;
+	case NUMBER:
+		expect_error(attack_numbers[c->op].run(&attack_numbers[c->op]), attack_numbers[c->op].error);
 		break;
 	case OTHER:
 		expect_error(attacks[c->op].run(), attacks[c->op].error);
@@ -328,11 +406,17 @@ static void add_all(void)
 	for (unsigned int i = 0; i < ARRAY_LEN(node_ops); i++)
 		for (unsigned int k = 0; k < ARRAY_LEN(bad_nodes); k++)
 			add(NODE, i, k, node_ops[i].what, bad_nodes[k].what);
+	for (unsigned int i = 0; i < ARRAY_LEN(node_ops); i++)
+		for (unsigned int k = 0; k < ARRAY_LEN(thing_names); k++)
+			if (thing_names[k] && wants_directory(&node_ops[i]))
+				add(KIND, i, k, node_ops[i].what, thing_names[k]);
 	for (unsigned int i = 0; i < ARRAY_LEN(fh_ops); i++)
 		for (unsigned int k = 0; k < BAD_FHS; k++)
 			add(HANDLE, i, k, fh_ops[i].what, bad_fh_names[k]);
 	for (unsigned int i = 0; i < attacks_count; i++)
 		add(OTHER, i, 0, attacks[i].what, "");
+	for (unsigned int i = 0; i < attack_numbers_count; i++)
+		add(NUMBER, i, 0, attack_numbers[i].what, "");
 }
 
 static uint64_t node_of(const char *name)
@@ -381,6 +465,10 @@ static int set_up(void **state)
 	a.file = open_of(a.node[FILE_], false);
 	a.dir = open_of(a.node[DIR_], true);
 	a.kept = open_of(node_of("kept"), false);
+	a.closed[0] = open_of(a.node[FILE_], false).fh;
+	a.closed[1] = open_of(a.node[DIR_], true).fh;
+	OK(fc_release(a.c, (struct fc_file){a.node[FILE_], a.closed[0]}));
+	OK(fc_releasedir(a.c, (struct fc_file){a.node[DIR_], a.closed[1]}));
 	a.nbeside = names_beside();
 	server = spawn_server_pid(&a.vm.daemon);
 	return 0;

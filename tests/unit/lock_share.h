@@ -10,7 +10,8 @@
 #include <sys/file.h>
 #include <time.h>
 
-/* What LOCK_TEST() gives each test as its state: a share and a file "f" in it, open for reading and writing. */
+/* What LOCK_TEST() gives each test as its state: a share and a file "f" in it, open for reading and writing.
+ */
 struct lock_test {
 	struct share s;
 	struct open_file f;
