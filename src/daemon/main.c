@@ -8,10 +8,13 @@
 #include "base/ending.h"
 #include "daemon/help.h"
 #include "daemon/claims.h"
+#include "daemon/launch.h"
+#include "daemon/line.h"
 #include "daemon/outside.h"
 #include "daemon/serve.h"
 #include "daemon/store.h"
 #include "daemon/supervise.h"
+#include "daemon/upgrade.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -34,6 +37,8 @@ struct daemon {
 	struct outside outside;
 	int claims; /* which daemon maps which file; -1: nobody asks */
 	int copies; /* the window's; -1: there is none */
+	int line;   /* to the process that was started (launch.h); -1: this is it */
+	int from;   /* of whom this one takes over (upgrade.h); -1: nobody */
 	struct sandbox_root root;
 	int file[INHERITED_FILES_MAX]; /* regular files that were open at the start */
 	unsigned int nfiles;
@@ -50,9 +55,15 @@ struct daemon {
 /* One line, whatever stood in the argument that it quotes. */
 static int fail(const struct options *o, int status, struct err *err)
 {
+	struct line_message m = {.word = LINE_REFUSED};
+
 	for (char *s = err->text; *s; s++)
 		if (iscntrl((unsigned char)*s))
 			*s = '?';
+	if (o->line != OPTIONS_NO_FD) {
+		snprintf(m.text, sizeof(m.text), "%s", err->text);
+		line_send((int)o->line, &m, NULL, 0);
+	}
 	fprintf(stderr, "colofsd: %s\n", err->text);
 	if (o->syslog)
 		log_error("%s", err->text);
@@ -60,12 +71,13 @@ static int fail(const struct options *o, int status, struct err *err)
 }
 
 /*
- * Inherited descriptors, but @keep and @too, which are meant for us, would be ways out of the sandbox.
+ * Inherited descriptors, but those that are meant for us, would be ways out of the sandbox.
  * Regular files stay open in the process that was started, and only there: libvirt takes a lock on its PID
  * file that is gone with the descriptor, and by which it knows that there is somebody to end with the domain.
  */
-static void close_inherited(struct daemon *d, uint32_t keep, uint32_t too)
+static void close_inherited(struct daemon *d)
 {
+	const struct options *o = &d->opt;
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *e;
 	struct stat st;
@@ -73,7 +85,8 @@ static void close_inherited(struct daemon *d, uint32_t keep, uint32_t too)
 	while (dir && (e = readdir(dir))) {
 		int fd = atoi(e->d_name);
 
-		if (fd <= STDERR_FILENO || (uint32_t)fd == keep || (uint32_t)fd == too || fd == dirfd(dir))
+		if (fd <= STDERR_FILENO || (uint32_t)fd == o->fd || (uint32_t)fd == o->store ||
+			(uint32_t)fd == o->line || fd == dirfd(dir))
 			continue;
 		if (d->nfiles < INHERITED_FILES_MAX && !fstat(fd, &st) && S_ISREG(st.st_mode))
 			d->file[d->nfiles++] = fd;
@@ -84,10 +97,10 @@ static void close_inherited(struct daemon *d, uint32_t keep, uint32_t too)
 		closedir(dir);
 }
 
-static void close_inherited_files(const struct daemon *d)
+static void close_inherited_files(struct daemon *d)
 {
-	for (unsigned int i = 0; i < d->nfiles; i++)
-		close(d->file[i]);
+	while (d->nfiles)
+		close(d->file[--d->nfiles]);
 }
 
 static void open_standard_streams(void)
@@ -105,6 +118,18 @@ static void stop_signals(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
+/* Somebody asks for another program to take over; the process that was started, and supervisors, wait for it.
+ */
+static void await_upgrades(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGUSR2, SIG_DFL);
+}
+
 /* Ends are asked for by descriptor; SIGUSR1 interrupts a queue's thread in a system call, and does nothing.
  */
 static void set_up_signals(void)
@@ -115,6 +140,7 @@ static void set_up_signals(void)
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN); /* without supervisors: nobody could take over */
 }
 
 static int open_signals(struct err *err)
@@ -173,6 +199,50 @@ static void forget_stored(void *arg)
 	store_drop(&d->stored);
 }
 
+static void forget_files(void *arg)
+{
+	close_inherited_files(arg);
+}
+
+/* What the process between that which was started and the sandbox is for. */
+static void forward(void *arg, char word)
+{
+	struct daemon *d = arg;
+
+	if (word == OUTSIDE_READY)
+		detach_streams(&d->outside.detach);
+	line_say(d->line, word);
+}
+
+static void begin_between(void *arg)
+{
+	struct daemon *d = arg;
+
+	store_drop(&d->stored);
+	cleanup_fd(&d->from);
+}
+
+static bool is_first(const struct daemon *d)
+{
+	const struct supervised *rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
+
+	return rec->restarts == d->restarts;
+}
+
+static void tell_ready(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->segment.adopt)
+		log_warn("serving goes on");
+	if (!is_first(d))
+		return;
+	tell(d, OUTSIDE_READY);
+	if (d->root.parent >= 0)
+		detach_streams(&d->outside.detach);
+	log_info("serving %s", d->opt.sandbox.shared_dir);
+}
+
 static struct serve_config serve_config(struct daemon *d, int signals)
 {
 	struct serve_config cfg = {
@@ -185,7 +255,8 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 		.overdue = overdue,
 		.alive = tell_alive,
 		.alive_ms = d->outside.watchdog,
-		.watch_arg = d,
+		.ready = tell_ready,
+		.arg = d,
 		.exit_on_disconnect = d->opt.exit_on_disconnect,
 		.queue = d->opt.queue,
 	};
@@ -201,19 +272,15 @@ static struct serve_config serve_config(struct daemon *d, int signals)
 	return cfg;
 }
 
-static void tell_ready(struct daemon *d)
+/* The one that served can no longer go on from here. */
+static void take_place(struct daemon *d)
 {
-	tell(d, OUTSIDE_READY);
-	if (d->root.parent >= 0)
-		detach_streams(&d->outside.detach);
-	log_info("serving %s", d->opt.sandbox.shared_dir);
-}
+	struct supervised *rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
 
-static bool is_first(const struct daemon *d)
-{
-	const struct supervised *rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
-
-	return rec->restarts == d->restarts;
+	if (!atomic_load(&rec->on_trial))
+		return;
+	upgrade_serving(d->from, d->proc);
+	atomic_store(&rec->on_trial, 0);
 }
 
 static int serve(struct daemon *d, const struct serve_config *cfg, struct err *err)
@@ -227,10 +294,8 @@ static int serve(struct daemon *d, const struct serve_config *cfg, struct err *e
 	d->root.proc_self_fd = cfg->fs.proc_self_fd;
 	r = sandbox_lock(&d->opt.sandbox, d->worker ? SANDBOX_WORKER : SANDBOX_ALONE, &d->root, err);
 	if (!r) {
-		if (d->segment.adopt)
-			log_warn("serving goes on");
-		if (is_first(d))
-			tell_ready(d);
+		if (d->from >= 0)
+			take_place(d);
 		r = serve_run(s, err);
 		tell(d, OUTSIDE_STOPPING);
 	}
@@ -256,6 +321,7 @@ static int work(struct daemon *d, struct serve_config *cfg, struct err *err)
 	if (fd < 0)
 		return fd;
 	cfg->fs.proc_self_fd = fd;
+	cfg->whole = atomic_load(&rec->on_trial);
 	cfg->overdue = NULL; /* what is outside is the supervisor's, or its parent's */
 	d->segment.adopt = rec->restarts > 0;
 	return serve(d, cfg, err);
@@ -282,26 +348,78 @@ static void hand_over(struct daemon *d, const struct fdmap *base)
 		log_error("%s: the guest's connection ends", err.text);
 }
 
-/* In the supervisor *@status is the worker's end. */
-static int serve_supervised(struct daemon *d, struct serve_config *cfg, struct err *err)
+/* Of @state, which an earlier process had. */
+static void count_restart(struct daemon *d)
 {
-	bool keeps = d->outside.keeps && !geteuid() && !d->opt.dax.window;
-	struct fdmap base = {0};
+	struct supervised *rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
+
+	d->restarts = ++rec->restarts;
+	rec->died_of = SIGKILL;
+}
+
+static int prepare(struct daemon *d, struct serve_config *cfg, bool keeps, struct err *err)
+{
 	int r = fs_prepare(&cfg->fs, err);
 
 	d->proc = openat(cfg->fs.proc_self_fd, "../..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!r && d->proc < 0)
 		r = err_sys(err, errno, "/proc");
 	if (!r && keeps)
-		r = store_prepare(&d->store, d->proc, d->stored.mounts, err);
+		r = store_prepare(&d->store, d->proc, err);
+	d->store.mounts = d->stored.mounts;
+	if (!r && d->from < 0 && d->store.mounts < 0)
+		d->store.mounts = openat(d->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return r ? r : sandbox_lock(&d->opt.sandbox, SANDBOX_SUPERVISOR, NULL, err);
+}
+
+/* All is ready but what another daemon has: looks at what that offers. */
+static int await_offer(struct daemon *d, const struct serve_config *cfg, struct err *err)
+{
+	int state, r;
+
+	tell(d, LINE_PREPARED);
+	r = upgrade_await(d->from, &state, &d->store.mounts, err);
+	if (r)
+		return r;
+	r = serve_segment_again(cfg, state, &d->segment, err);
+	return r ? err_prefix(err, r, "this program cannot go on from there, restart the daemon to have it")
+		 : 0;
+}
+
+static int take_over(struct daemon *d, struct err *err)
+{
+	struct supervised *rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
+	int r = upgrade_take(d->from, err);
+
+	if (r)
+		return r;
+	count_restart(d);
+	atomic_store(&rec->on_trial, 1);
+	return 0;
+}
+
+/* In the supervisor *@status is the worker's end. */
+static int serve_supervised(struct daemon *d, struct serve_config *cfg, struct err *err)
+{
+	bool keeps = d->outside.keeps && !geteuid() && !d->opt.dax.window;
+	struct fdmap base = {0};
+	struct upgrade_giver giver = {.line = d->line, .base = &base, .segment = &d->segment, .to = -1};
+	struct supervise_hooks hooks = {keeps ? &d->keep : NULL, &giver};
+	int r = prepare(d, cfg, keeps, err);
+
+	if (!r && d->from >= 0)
+		r = await_offer(d, cfg, err);
 	if (!r)
-		r = sandbox_lock(&d->opt.sandbox, SANDBOX_SUPERVISOR, NULL, err);
+		r = upgrade_fill_low(d->proc, err);
 	if (!r)
 		r = find_base(d, cfg->socket + 1, &base, err);
 	cfg->base_fds = &base;
+	if (!r && d->from >= 0)
+		r = take_over(d, err);
+	giver.proc = d->proc;
+	giver.mounts = d->store.mounts;
 	if (!r)
-		r = supervise(segment_at(&d->segment, SEGMENT_SUPERVISED), keeps ? &d->keep : NULL,
-			&d->worker_status, err);
+		r = supervise(segment_at(&d->segment, SEGMENT_SUPERVISED), &hooks, &d->worker_status, err);
 	if (!r)
 		r = work(d, cfg, err);
 	else if (d->keep)
@@ -314,8 +432,8 @@ static int serve_supervised(struct daemon *d, struct serve_config *cfg, struct e
 /* What an earlier process left where it can be used, else a new one. */
 static int make_segment(struct daemon *d, const struct serve_config *cfg, struct err *err)
 {
-	struct supervised *rec;
-
+	if (d->from >= 0)
+		return 0;
 	if (d->stored.state < 0)
 		return serve_segment(cfg, &d->segment, err);
 	if (!d->opt.recover || serve_segment_again(cfg, d->stored.state, &d->segment, err)) {
@@ -324,9 +442,7 @@ static int make_segment(struct daemon *d, const struct serve_config *cfg, struct
 		store_drop(&d->stored);
 		return serve_segment(cfg, &d->segment, err);
 	}
-	rec = segment_at(&d->segment, SEGMENT_SUPERVISED);
-	d->restarts = ++rec->restarts;
-	rec->died_of = SIGKILL;
+	count_restart(d);
 	return 0;
 }
 
@@ -363,41 +479,109 @@ static int open_window(struct daemon *d, struct err *err)
 	return MIN(d->copies, 0);
 }
 
-static int run(struct daemon *d)
+/* What belongs to the process that was started. 0, or the exit status with @err. */
+static int make_outside(struct daemon *d, struct err *err)
+{
+	struct options *o = &d->opt;
+
+	if (outside_check(o, err) || sandbox_prepare(&o->sandbox, err))
+		return USAGE;
+	if (o->store != OPTIONS_NO_FD && store_unpack((int)o->store, &o->fd, &d->stored, err))
+		log_warn("%s", err->text);
+	if (outside_make(&d->outside, o, err))
+		return USAGE;
+	if (o->store != OPTIONS_NO_FD)
+		store_forget(d->outside.notify);
+	if (!open_window(d, err))
+		return 0;
+	outside_remove(&d->outside);
+	return EXIT_FAILURE;
+}
+
+/* The same where another daemon has it, and this one is to take over. */
+static int take_outside(struct daemon *d, struct err *err)
+{
+	struct outside_taken taken;
+	struct line_message m;
+	int fds[LINE_FDS];
+	uint32_t n = LINE_FDS;
+
+	d->line = (int)d->opt.line;
+	if (line_receive(d->line, &m, fds, &n) < 1 || m.word != LINE_TAKE || !(m.has & LINE_FROM) ||
+		n != (uint32_t)__builtin_popcount(m.has)) {
+		err_set(err, EPROTO, "the running daemon hands over in another way; restart it");
+		return EXIT_FAILURE;
+	}
+	outside_take(&d->outside, &d->opt, &m, fds, &taken);
+	d->from = taken.from;
+	d->claims = taken.claims;
+	d->copies = taken.copies;
+	return sandbox_prepare(&d->opt.sandbox, err) ? USAGE : 0;
+}
+
+/* In the child of the process that was started: it stays there, and holds what is outside. */
+static int leave_launcher(struct daemon *d, char *const argv[], struct err *err)
+{
+	const struct launch_config cfg = {.outside = &d->outside,
+		.argv = argv,
+		.claims = d->claims,
+		.copies = d->copies,
+		.in_parent = forget_stored,
+		.in_program = forget_files,
+		.arg = d};
+	int r = launch(&cfg, &d->line, err);
+
+	if (r)
+		return r;
+	outside_leave(&d->outside);
+	close_inherited_files(d);
+	return 0;
+}
+
+static int enter(struct daemon *d, struct err *err)
+{
+	struct options *o = &d->opt;
+	int r;
+
+	o->sandbox.supervised = o->recover;
+	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
+	o->sandbox.parent = (struct sandbox_parent){
+		.told = outside_told_by, .begin = forget_stored, .end = overdue, .arg = d};
+	if (d->line >= 0)
+		o->sandbox.parent =
+			(struct sandbox_parent){.told = forward, .begin = begin_between, .arg = d};
+	r = sandbox_enter(&o->sandbox, &d->root, err);
+	if (d->root.parent >= 0) {
+		outside_leave(&d->outside);
+		close_inherited_files(d);
+	}
+	return r;
+}
+
+static int run(struct daemon *d, char *const argv[])
 {
 	struct options *o = &d->opt;
 	struct err err;
 	int r;
 
 	set_up_signals();
+	if (o->recover)
+		await_upgrades();
 	open_standard_streams();
-	close_inherited(d, o->fd, o->store);
+	close_inherited(d);
 	tzset(); /* the sandbox has another /etc/localtime, perhaps the guest's */
 	log_setup(o->log_level, o->syslog, "colofsd");
 	if (o->remark)
 		log_warn("%s", o->remark);
-	if (outside_check(o, &err) || sandbox_prepare(&o->sandbox, &err))
-		return fail(o, USAGE, &err);
 	d->stored = (struct stored){.state = -1, .mounts = -1};
-	if (o->store != OPTIONS_NO_FD && store_unpack((int)o->store, &o->fd, &d->stored, &err))
-		log_warn("%s", err.text);
-	if (outside_make(&d->outside, o, &err))
-		return fail(o, USAGE, &err);
-	if (o->store != OPTIONS_NO_FD)
-		store_forget(d->outside.notify);
-	if (open_window(d, &err)) {
-		outside_remove(&d->outside);
-		return fail(o, EXIT_FAILURE, &err);
-	}
-	o->sandbox.supervised = o->recover;
-	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
-	o->sandbox.parent = (struct sandbox_parent){
-		.told = outside_told_by, .begin = forget_stored, .end = overdue, .arg = d};
-	r = sandbox_enter(&o->sandbox, &d->root, &err);
-	if (d->root.parent >= 0) {
-		outside_leave(&d->outside);
-		close_inherited_files(d);
-	}
+	d->line = d->from = -1;
+	r = o->line == OPTIONS_NO_FD ? make_outside(d, &err) : take_outside(d, &err);
+	if (r)
+		return fail(o, r, &err);
+	if (o->recover && d->line < 0)
+		r = leave_launcher(d, argv, &err);
+	if (!r)
+		r = enter(d, &err);
 	if (!r)
 		r = serve_somehow(d, &err);
 	if (!d->worker)
@@ -420,7 +604,7 @@ int main(int argc, char *argv[])
 	}
 	switch (d.opt.action) {
 	case OPTIONS_RUN:
-		status = run(&d);
+		status = run(&d, argv);
 		break;
 	case OPTIONS_HELP:
 		help_print(stdout);

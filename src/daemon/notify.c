@@ -69,14 +69,13 @@ bool notify_keeps(void)
 }
 
 /* The name of descriptor @i in a list with colons between. */
-static bool is_store(const char *names, uint64_t i)
+static bool is_named(const char *names, uint64_t i, const char *name)
 {
 	while (names && i--) {
 		names = strchr(names, ':');
 		names += names != NULL;
 	}
-	return names && strcspn(names, ":") == strlen(NOTIFY_STORE_NAME) &&
-	       !strncmp(names, NOTIFY_STORE_NAME, strlen(NOTIFY_STORE_NAME));
+	return names && strcspn(names, ":") == strlen(name) && !strncmp(names, name, strlen(name));
 }
 
 int notify_passed(struct notify_passed *out, struct err *err)
@@ -88,10 +87,15 @@ int notify_passed(struct notify_passed *out, struct err *err)
 	if (pid != (uint64_t)getpid())
 		n = 0;
 	for (uint64_t i = 0; i < MIN(n, (uint64_t)PASSED_MAX); i++) {
-		bool store = is_store(names, i);
+		int fd = FIRST_PASSED + (int)i;
 
-		*(store ? &out->store : &out->socket) = FIRST_PASSED + (int)i;
-		sockets += !store;
+		if (is_named(names, i, NOTIFY_STORE_NAME))
+			out->store = fd;
+		else if (is_named(names, i, NOTIFY_LINE_NAME))
+			out->line = fd;
+		else
+			out->socket = fd;
+		sockets += out->socket == fd;
 	}
 	unsetenv("LISTEN_FDNAMES");
 	if (sockets > 1)

@@ -23,11 +23,13 @@ uint32_t notify_watchdog(void);
 /* True if it keeps descriptors across restarts. */
 bool notify_keeps(void);
 #define NOTIFY_STORE_NAME "colofs" /* what it calls ours */
+#define NOTIFY_LINE_NAME  "colofs-line"
 
 /* What it passed to this process; 0: nothing. -EINVAL with @err: several sockets. */
 struct notify_passed {
 	int socket; /* listening */
 	int store;  /* what it kept (daemon/store.h) */
+	int line;   /* to the process that started us to take over (daemon/launch.h) */
 };
 int notify_passed(struct notify_passed *out, struct err *err);
 

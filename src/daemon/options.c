@@ -346,7 +346,8 @@ int options_parse(struct options *o, int argc, char *const argv[], struct err *e
 	struct options_parse p = {.o = o, .err = err};
 	int r;
 
-	*o = (struct options){.fd = OPTIONS_NO_FD, .store = OPTIONS_NO_FD, .timeout = -1};
+	*o = (struct options){
+		.fd = OPTIONS_NO_FD, .store = OPTIONS_NO_FD, .line = OPTIONS_NO_FD, .timeout = -1};
 	o->texts = calloc((size_t)argc + 1, sizeof(*o->texts));
 	if (!o->texts)
 		return err_set(err, ENOMEM, "no memory for the options");

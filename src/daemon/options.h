@@ -33,6 +33,8 @@ struct options {
 	const char *socket_path, *socket_group, *pid_file;
 	uint32_t fd;	/* OPTIONS_NO_FD: none was named */
 	uint32_t store; /* what the service manager kept (daemon/store.h); OPTIONS_NO_FD: nothing */
+	uint32_t line;	/* OPTIONS_NO_FD: started by its user; else to take over, and @fd is the socket
+			   whatever the command line names (daemon/launch.h) */
 	const char *tag;
 	enum log_level log_level;
 	bool syslog, daemonize, exit_on_disconnect, recover;

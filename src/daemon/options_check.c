@@ -213,6 +213,12 @@ static int find_socket(struct options *o, struct err *err)
 		o->fd = (uint32_t)passed.socket;
 	if (passed.store)
 		o->store = (uint32_t)passed.store;
+	if (passed.line && passed.socket) {
+		o->line = (uint32_t)passed.line;
+		o->fd = (uint32_t)passed.socket;
+		o->socket_path = o->pid_file = o->socket_group = NULL;
+		o->daemonize = false;
+	}
 	return r;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "daemon/outside.h"
 
+#include "base/arith.h"
+#include "daemon/line.h"
 #include "daemon/notify.h"
 #include "daemon/pidfile.h"
 #include "daemon/socket.h"
@@ -113,6 +115,23 @@ int outside_make(struct outside *out, const struct options *o, struct err *err)
 	if (out->notify < 0)
 		out->watchdog = 0;
 	return 0;
+}
+
+void outside_take(struct outside *out, const struct options *o, const struct line_message *m, const int *fds,
+	struct outside_taken *taken)
+{
+	int *to[LINE_FDS] = {&taken->from, &out->notify, &taken->claims, &taken->copies};
+
+	*out = (struct outside){.socket = (int)o->fd,
+		.pid_file = -1,
+		.notify = -1,
+		.keeps = m->keeps,
+		.watchdog = m->watchdog,
+		.detach = {-1, -1}};
+	*taken = (struct outside_taken){-1, -1, -1};
+	for (unsigned int i = 0; i < ARRAY_LEN(to); i++)
+		if (m->has & 1u << i)
+			*to[i] = *fds++;
 }
 
 void outside_told(void *arg, char word)

@@ -32,6 +32,15 @@ int outside_check(const struct options *o, struct err *err);
  * left. */
 int outside_make(struct outside *out, const struct options *o, struct err *err);
 
+struct line_message;
+/* The same for who takes over from another: what @m and @fds give (line.h), which are his now. The window's
+ * descriptors and the giver's (-1: none) are given back. */
+struct outside_taken {
+	int from, claims, copies;
+};
+void outside_take(struct outside *out, const struct options *o, const struct line_message *m, const int *fds,
+	struct outside_taken *taken);
+
 /* struct sandbox_parent's functions; @arg is the struct outside. */
 void outside_told(void *arg, char word);
 void outside_remove(void *arg);

@@ -227,6 +227,8 @@ static int adopt(struct serve *s, struct err *err)
 	struct err why = {0};
 
 	s->broken = vhost_device_adopt(s->device, &why) != 0;
+	if (s->broken && s->cfg.whole)
+		return err_set(err, EINVAL, "the connection cannot go on: %s", why.text);
 	if (s->broken)
 		log_warn("the connection cannot go on: %s", why.text);
 	return adopt_descriptors(s->cfg.base_fds, &holders, err);
@@ -361,7 +363,7 @@ static int start_watch(struct serve *s, struct err *err)
 		.overdue = s->cfg.overdue,
 		.alive = s->cfg.alive,
 		.alive_ms = s->cfg.alive_ms,
-		.arg = s->cfg.watch_arg,
+		.arg = s->cfg.arg,
 	};
 
 	return watch_start(s->watch, &cfg, err);
@@ -396,6 +398,7 @@ int serve_run(struct serve *s, struct err *err)
 	} else if (!s->listening) {
 		vhost_device_connect(s->device, fcntl(s->cfg.socket, F_DUPFD_CLOEXEC, 0));
 	}
+	s->cfg.ready(s->cfg.arg);
 	for (;;) {
 		int fd = vhost_device_fd(s->device);
 		struct pollfd p[] = {

@@ -22,12 +22,15 @@ struct serve_config {
 	struct queue_config queue;
 	int socket;  /* listening, or already connected to a front-end; stays the caller's */
 	int signals; /* readable: end cleanly, and soon (a signalfd); stays the caller's */
+	/* Requests are answered from now on. */
+	void (*ready)(void *arg);
 	/* It takes too long: called by another thread ahead of _exit(). */
 	void (*overdue)(void *arg);
 	/* Called by that thread at least every @alive_ms milliseconds while we live; 0: never. */
 	void (*alive)(void *arg);
 	uint32_t alive_ms;
-	void *watch_arg;	 /* of both */
+	void *arg;		 /* of these */
+	bool whole;		 /* the earlier worker's connection must be able to go on */
 	bool exit_on_disconnect; /* the first front-end's going ends the daemon; always so for a connected
 				    socket */
 	const struct segment *segment; /* of serve_segment(), or an earlier worker's to go on from (adopt) */

@@ -26,7 +26,7 @@ struct part {
 	int32_t number[FDPASS_MAX];
 };
 
-int store_prepare(struct store *s, int proc, int mounts, struct err *err)
+int store_prepare(struct store *s, int proc, struct err *err)
 {
 	int size = BUFFER, sock[2], pipe[2];
 
@@ -39,14 +39,8 @@ int store_prepare(struct store *s, int proc, int mounts, struct err *err)
 	}
 	if (setsockopt(sock[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
 		setsockopt(sock[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	if (mounts < 0)
-		mounts = openat(proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	*s = (struct store){.in = sock[0],
-		.out = sock[1],
-		.told = pipe[1],
-		.end = pipe[0],
-		.proc = proc,
-		.mounts = mounts};
+	*s = (struct store){
+		.in = sock[0], .out = sock[1], .told = pipe[1], .end = pipe[0], .proc = proc, .mounts = -1};
 	return 0;
 }
 

@@ -18,8 +18,8 @@ struct store {
 	int mounts;    /* the namespace in which the descriptors' mounts are; it lives as long as that */
 };
 
-/* 0, or -errno with @err. @proc: /proc. @mounts: from an earlier start, or -1. */
-int store_prepare(struct store *s, int proc, int mounts, struct err *err);
+/* 0, or -errno with @err. @proc: /proc. Mounts are the caller's to set. */
+int store_prepare(struct store *s, int proc, struct err *err);
 
 /* Gives all descriptors that are not in @base to the service manager, and the segment @state. 0 or -errno. */
 int store_pack(const struct store *s, int notify, const struct fdmap *base, int state, struct err *err);

@@ -26,11 +26,29 @@ static void signals_of_interest(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR2);
 	sigaddset(set, SIGCHLD);
 }
 
-/* Waits until the worker has ended. *stopping: it was told to. */
-static int wait_for(pid_t worker, bool keep, bool *stopping, int *status)
+/* How a worker comes to its end. */
+struct course {
+	bool stopping; /* it was told to */
+	bool giving;   /* it makes way for another program's */
+};
+
+static void signalled(pid_t worker, int sig, const struct supervise_hooks *hooks, struct course *c)
+{
+	if (sig == SIGUSR2 && (c->stopping || c->giving || !upgrade_offer(hooks->giver)))
+		return;
+	if (sig == SIGUSR2)
+		c->giving = true;
+	else
+		c->stopping = true;
+	kill(worker, c->giving || hooks->keep ? SIGKILL : sig);
+}
+
+/* Waits until the worker has ended. */
+static int wait_for(pid_t worker, const struct supervise_hooks *hooks, struct course *c, int *status)
 {
 	sigset_t set;
 
@@ -44,10 +62,8 @@ static int wait_for(pid_t worker, bool keep, bool *stopping, int *status)
 		if (ended < 0 && errno != EINTR)
 			return -errno;
 		sig = sigwaitinfo(&set, NULL);
-		if (sig <= 0 || sig == SIGCHLD)
-			continue;
-		*stopping = true;
-		kill(worker, keep ? SIGKILL : sig);
+		if (sig > 0 && sig != SIGCHLD)
+			signalled(worker, sig, hooks, c);
 	}
 }
 
@@ -81,17 +97,60 @@ static long clone_worker(void)
 #endif
 }
 
-int supervise(struct supervised *rec, bool *keep, int *status, struct err *err)
+/* All that the worker had is given to another program: true unless that fails, and another worker is due. */
+static bool give(
+	struct supervised *rec, const struct supervise_hooks *hooks, const struct course *c, int *status)
+{
+	if (c->stopping || !WIFSIGNALED(*status)) {
+		upgrade_withdraw(hooks->giver);
+		return true;
+	}
+	if (upgrade_give(hooks->giver)) {
+		*status = 0;
+		return true;
+	}
+	rec->died_of = SIGKILL;
+	rec->restarts++;
+	atomic_store(&rec->on_trial, 0);
+	log_warn("nobody has taken over");
+	return false;
+}
+
+/* The worker was told to end, and did, perhaps by a signal that was to have it make way. */
+static void stopped(const struct supervise_hooks *hooks, const struct course *c, int *status)
+{
+	if (!WIFSIGNALED(*status) || !(hooks->keep || c->giving))
+		return;
+	if (hooks->keep)
+		*hooks->keep = true;
+	*status = 0;
+}
+
+/* Whether another worker follows, once this has ended. */
+static bool goes_on(struct supervised *rec, int status, unsigned int *fruitless)
+{
+	rec->died_of = WTERMSIG(status);
+	rec->restarts++;
+	log_warn("the serving process was ended by signal %d (%s)", rec->died_of, sigdescr_np(rec->died_of));
+	if (atomic_load(&rec->on_trial))
+		return false;
+	if (try_again(rec, fruitless))
+		return true;
+	log_error("%u processes have ended so without serving anything: there is no other", *fruitless);
+	return false;
+}
+
+int supervise(struct supervised *rec, const struct supervise_hooks *hooks, int *status, struct err *err)
 {
 	pid_t supervisor = getpid();
 	unsigned int fruitless = 0;
-	bool stopping = false;
 	sigset_t set;
 
 	signals_of_interest(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fflush(NULL);
 	for (;;) {
+		struct course course = {0};
 		long worker = clone_worker();
 		int r;
 
@@ -99,24 +158,17 @@ int supervise(struct supervised *rec, bool *keep, int *status, struct err *err)
 			return err_sys(err, errno, "no process to serve with");
 		if (!worker && be_worker(supervisor))
 			return 0;
-		r = wait_for((pid_t)worker, keep != NULL, &stopping, status);
+		r = wait_for((pid_t)worker, hooks, &course, status);
 		if (r)
 			return err_sys(err, -r, "the serving process is lost");
-		if (stopping && keep && WIFSIGNALED(*status)) {
-			*keep = true;
-			*status = 0;
-		}
-		if (stopping || !WIFSIGNALED(*status))
+		if (course.giving && !give(rec, hooks, &course, status))
+			continue;
+		if (course.stopping)
+			stopped(hooks, &course, status);
+		if (course.giving || course.stopping || !WIFSIGNALED(*status))
 			return 1;
-		rec->died_of = WTERMSIG(*status);
-		rec->restarts++;
-		log_warn("the serving process was ended by signal %d (%s)", rec->died_of,
-			sigdescr_np(rec->died_of));
-		if (!try_again(rec, &fruitless)) {
-			log_error("%u processes have ended so without serving anything: there is no other",
-				fruitless);
+		if (!goes_on(rec, *status, &fruitless))
 			return 1;
-		}
 	}
 }
 

@@ -153,3 +153,17 @@ int caps_reduce_parent(const struct sandbox_config *cfg, struct err *err)
 	capng_get_caps_process();
 	return keep_only(BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | kill, err);
 }
+
+int caps_rest(struct err *err)
+{
+	uint64_t in_use = BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER);
+	int r;
+
+	capng_setpid(getpid());
+	capng_get_caps_process();
+	for (unsigned int cap = 0; cap < 64; cap++)
+		if (!(in_use & BIT(cap)) && capng_have_capability(CAPNG_EFFECTIVE, cap))
+			capng_update(CAPNG_DROP, CAPNG_EFFECTIVE, cap);
+	r = capng_apply(CAPNG_SELECT_CAPS);
+	return r ? err_set(err, EPERM, "capabilities cannot be put aside (step %d)", r) : 0;
+}

@@ -21,4 +21,8 @@ int caps_reduce(const struct sandbox_config *cfg, struct err *err);
  * the same user any more (mapped ids). */
 int caps_reduce_parent(const struct sandbox_config *cfg, struct err *err);
 
+/* Those for removing files stay in use, all others stay permitted only. 0 or -errno
+ * with @err. */
+int caps_rest(struct err *err);
+
 #endif

@@ -33,6 +33,7 @@ static int signals_to_pass_on(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
@@ -57,7 +58,7 @@ static void pass_signal_on(int signals, pid_t child, struct ending *e)
 	if (read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	kill(child, (int)info.ssi_signo);
-	if (e->step == ENDING_NOT)
+	if (e->step == ENDING_NOT && info.ssi_signo != SIGUSR2)
 		*e = (struct ending){ENDING_ASKED, now_s() + PATIENCE_S};
 }
 

@@ -118,6 +118,11 @@ int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, st
 	return r;
 }
 
+int sandbox_rest(struct err *err)
+{
+	return caps_rest(err);
+}
+
 /* Inodes that come back by file handle are unknown to Landlock; and without a sandbox files outside are ours
  * to remove at the end. */
 static bool landlock_fits(const struct sandbox_config *cfg, const struct sandbox_root *root)

@@ -74,10 +74,14 @@ int sandbox_prepare(const struct sandbox_config *cfg, struct err *err);
 /*
  * Enters namespaces or the chroot. In these two modes, or with @cfg->supervised, it forks: only the
  * child returns. The parent stays outside, where socket and pid file can be removed: it waits, passes
- * SIGTERM, SIGINT and SIGHUP on, serves @cfg->parent and exits with the child's status; if the parent is
- * killed, so is the child. The caller has blocked these signals. 0 or -errno with @err.
+ * SIGTERM, SIGINT, SIGHUP and SIGUSR2 on, serves @cfg->parent and exits with the child's status; if the
+ * parent is killed, so is the child. The caller has blocked these signals. 0 or -errno with @err.
  */
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err);
+
+/* For a process that stays outside of all of this, to start daemons: it has its capabilities at hand, but in
+ * use are only those for removing files. 0 or -errno with @err. */
+int sandbox_rest(struct err *err);
 
 /* Who is locked in: a process that serves; or one that starts workers, which inherit its lock and, when all
  * is set up, take the step to their own: without processes, signals to others, and filters. */

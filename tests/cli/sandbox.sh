@@ -27,7 +27,9 @@ cut -d' ' -f6 "/proc/$child/mountinfo" | grep -q nosuid,nodev || fail "devices a
 for t in "/proc/$child/task"/*; do
 	[ "$(field "$child/task/${t##*/}" Seccomp)" = 2 ] || fail "a thread without filter: $(cat "$t/comm")"
 done
-inside() { descendants_of "$pid"; }
+between=$(child_of "$pid" | tr -d " ") # waits outside, too
+[ "$(field "$between" CapPrm)" = 000000000000000a ] || fail "the process between: $(field "$between" CapPrm)"
+inside() { descendants_of "$(child_of "$pid")"; }
 # leads_out PLACE...: from none of their descriptors, whatever way up or down, to what is not theirs.
 leads_out() {
 	for p in $(inside); do
