@@ -259,7 +259,7 @@ static unsigned int crowd_waits(struct vm *vm, const struct vm_config *cfg, cons
 		want[i].owner = 10 + i;
 		want[i].lk.type = F_RDLCK;
 		OK(fc_setlkw_start(c, cr.entry.nodeid, &want[i], &op[i]));
-		fc_reap(c, NULL, 30);
+		getattr_root(vm, 1); /* behind it: it waits, or was refused */
 		waiting += !op[i].done;
 		refused += op[i].done && op[i].error == -ENOLCK;
 	}
