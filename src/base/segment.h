@@ -27,6 +27,7 @@ enum segment_section {
 	SEGMENT_TRACK,	     /* what is in flight, one record a queue */
 	SEGMENT_INTENTS,     /* what requests in flight have done, VRING_MAX_SIZE records a queue */
 	SEGMENT_CONN,	     /* one record: what the FUSE session negotiated */
+	SEGMENT_LISTINGS,    /* lookups that listings in flight have counted */
 	SEGMENT_MOUNTS,	     /* host mounts below the share */
 	SEGMENT_INODES,	     /* inode table */
 	SEGMENT_HANDLES,     /* open-handle table */

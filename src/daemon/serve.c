@@ -134,6 +134,7 @@ static void lay_out(const struct serve_config *cfg, struct segment_plan plan[SEG
 	plan[SEGMENT_INTENTS] = (struct segment_plan){
 		sizeof(struct op_intent), (1 + (uint64_t)cfg->vhost.request_queues) * VRING_MAX_SIZE};
 	plan[SEGMENT_CONN] = fuse_session_plan();
+	plan[SEGMENT_LISTINGS] = fuse_listings_plan();
 	fs_plan(&cfg->fs, plan);
 	dax_plan(&cfg->dax, plan);
 }

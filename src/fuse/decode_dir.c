@@ -11,8 +11,6 @@
 #include <fcntl.h>
 #include <limits.h>
 
-#define LISTING_MAX (1024 * 1024)
-
 static uint32_t dir_open_flags(const struct fuse_req *rq)
 {
 	switch (rq->s->cfg.cache) {
@@ -86,6 +84,7 @@ struct listing {
 	uint8_t *buf;
 	size_t size, used;
 	bool plus;
+	bool counts; /* entries carry lookups */
 };
 
 static bool is_dot(const struct op_dirent *d)
@@ -97,16 +96,18 @@ static bool is_dot(const struct op_dirent *d)
  * Looks an entry's name up. Without success the entry stays all zero: then the guest takes the name alone,
  * and asks for the rest if it needs it.
  */
-static void look_up(
-	struct fuse_req *rq, struct op_fh fh, const struct op_dirent *d, struct fuse_entry_out *out)
+static void look_up(struct fuse_req *rq, const struct listing *l, struct op_fh fh, const struct op_dirent *d,
+	struct fuse_entry_out *out)
 {
 	struct op_entry e = {0};
 
 	*out = (struct fuse_entry_out){0};
-	if (is_dot(d) || d->namelen > NAME_MAX)
+	if (is_dot(d) || d->namelen > NAME_MAX || !l->counts || !listing_has_room(rq))
 		return;
-	if (!rq->s->ops->lookup_listed(rq->s->fs, &rq->w->ctx, fh, d, &e))
-		reply_fill_entry(rq->s, &e, out);
+	if (rq->s->ops->lookup_listed(rq->s->fs, &rq->w->ctx, fh, d, &e))
+		return;
+	listing_counted(rq, e.node);
+	reply_fill_entry(rq->s, &e, out);
 }
 
 /* Appends an entry; records are multiples of 8 bytes, so each is aligned. False if it does not fit: then
@@ -125,7 +126,7 @@ static bool pack(struct fuse_req *rq, struct listing *l, struct op_fh fh, const 
 	memcpy(p + head, d->name, d->namelen);
 	memset(p + len, 0, record - len);
 	if (l->plus)
-		look_up(rq, fh, d, &((struct fuse_direntplus *)(void *)p)->entry);
+		look_up(rq, l, fh, d, &((struct fuse_direntplus *)(void *)p)->entry);
 	l->used += record;
 	return true;
 }
@@ -162,6 +163,7 @@ static ssize_t list(struct fuse_req *rq, bool plus)
 		return r;
 	r = rq->s->ops->dir_lock(rq->s->fs, req_node(rq), fh);
 	if (!r) {
+		l.counts = plus && listing_begin(rq);
 		r = fill(rq, &l, fh, in->offset);
 		rq->s->ops->dir_unlock(rq->s->fs, fh);
 	}

@@ -25,6 +25,18 @@ struct fuse_conn {
 	uint64_t flags; /* FUSE_INIT flags that both sides have */
 };
 
+/* Most bytes of a listing. */
+#define LISTING_MAX (1024 * 1024)
+
+/* listing.c: what listings in flight have counted. Bits of records: in use; and of those, an earlier
+ * process's. */
+struct listings {
+	void *records;
+	struct op_intent *intents; /* all of them; none: nothing is noted */
+	uint64_t nintents;
+	_Atomic uint64_t taken, old;
+};
+
 struct timeout {
 	uint64_t sec;
 	uint32_t nsec;
@@ -37,6 +49,8 @@ struct fuse_session {
 	struct fs *fs;
 	struct fuse_conn *conn;
 	struct timeout entry_timeout, attr_timeout;
+
+	struct listings listings;
 
 	pthread_mutex_t gate;	/* held by the one that runs alone */
 	_Atomic bool exclusive; /* somebody holds the gate, or waits to run alone */
@@ -63,6 +77,7 @@ struct fuse_worker {
 	bool handed_over; /* may_block() was called for this request's I/O */
 	bool gone;	  /* nobody is there any more to be answered: guest memory is not touched */
 	struct buffer args, scratch;
+	uint32_t listing; /* its record in listing.c, and one; 0: none */
 
 	_Atomic bool busy; /* handles a request that others may run beside */
 	_Atomic uint64_t unique;
@@ -132,6 +147,18 @@ struct timeout attr_timeout_of(const struct fuse_session *s, const struct op_ent
 void reply_fill_entry(const struct fuse_session *s, const struct op_entry *e, struct fuse_entry_out *out);
 void reply_fill_attr(const struct op_entry *e, struct fuse_attr *out);
 struct timeout reply_timeout(double seconds);
+
+/*
+ * listing.c. A request begins one before it counts: false if it must not count at all. It has room, or must
+ * count no more; listing_counted() notes each. The worker ends it when its answer is in the ring, or ahead of
+ * its next request. A request that is run again takes back what an earlier process had counted.
+ */
+void listings_init(struct listings *l, const struct segment *seg);
+bool listing_begin(struct fuse_req *rq);
+bool listing_has_room(const struct fuse_req *rq);
+void listing_counted(struct fuse_req *rq, struct nodeid node);
+void listing_take_back(struct fuse_req *rq);
+void listing_end(struct fuse_worker *w);
 
 /*
  * ext.c: reads the extensions behind the last argument that was taken: groups go to the request's op_ctx, a

@@ -56,6 +56,8 @@ struct op_intent {
 	uint64_t value[2]; /* what the op noted with that */
 	uint64_t node;	   /* an inode that it counted a lookup of, and a handle that it opened: given back */
 	uint64_t fh;	   /* ahead of another run, whose own the guest gets; 0: none */
+	uint32_t listing;  /* where more such inodes are noted; the session's */
+	uint32_t spare;
 };
 
 /* The request at hand: who asks, and what an op may ask of the thread that runs it. */

@@ -199,8 +199,10 @@ static void take_back(struct fuse_req *rq)
 	struct nodeid node;
 	struct op_fh fh;
 
-	if (!in || (!in->node && !in->fh))
+	if (!in || (!in->node && !in->fh && !in->listing))
 		return;
+	if (in->listing)
+		listing_take_back(rq);
 	node.v = in->node;
 	fh.v = in->fh;
 	in->node = in->fh = 0;
@@ -309,6 +311,7 @@ ssize_t fuse_worker_handle(struct fuse_worker *w, struct fuse_chain *chain)
 	struct fuse_req rq = {.w = w, .s = w->session, .chain = chain, .head = head};
 	const struct opcode *op;
 
+	listing_end(w);
 	if (iov_read(chain->in, chain->nin, 0, &rq.h, sizeof(rq.h)) < sizeof(rq.h))
 		return -EPROTO;
 	find_reply_room(&rq);
@@ -387,6 +390,7 @@ int fuse_session_new(const struct fuse_session_config *cfg, const struct fuse_op
 	s->ops = ops;
 	s->fs = fs;
 	s->conn = segment_at(seg, SEGMENT_CONN);
+	listings_init(&s->listings, seg);
 	pthread_mutex_init(&s->gate, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	r = adopt_config(s, cfg, err);

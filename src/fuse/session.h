@@ -67,8 +67,9 @@ int fuse_session_new(const struct fuse_session_config *cfg, const struct fuse_op
 	const struct segment *seg, struct fuse_session **out, struct err *err);
 void fuse_session_free(struct fuse_session *s);
 
-/* What the session wants of SEGMENT_CONN. */
+/* What the session wants of SEGMENT_CONN, and, to note what listings count, of SEGMENT_LISTINGS. */
 struct segment_plan fuse_session_plan(void);
+struct segment_plan fuse_listings_plan(void);
 
 /* @may_block and @arg: op_ctx's hook for requests this worker handles; called as may_block(arg, kind), with
  * OP_BLOCK_LONG ahead of each request that is not quick, and with OP_BLOCK_ANSWER once for each OP_BLOCK_LOCK

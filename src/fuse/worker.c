@@ -75,6 +75,7 @@ void fuse_worker_free(struct fuse_worker *w)
 {
 	if (!w)
 		return;
+	listing_end(w);
 	unlink_worker(w);
 	pthread_mutex_destroy(&w->lock);
 	free(w->args.p);

@@ -430,6 +430,25 @@ static ssize_t run_readdir(struct scene *s)
 	return r;
 }
 
+/* One of them twice. */
+static void put_many(struct scene *s)
+{
+	char name[] = "d/0";
+
+	for (; name[2] < '2'; name[2]++)
+		host_write_file(s->host, name, name, sizeof(name));
+	assert_int_equal(linkat(s->host, "d/x", s->host, "d/y", 0), 0);
+}
+
+static void check_known(struct scene *s, ssize_t r)
+{
+	struct fuse_attr_out a;
+
+	expect(s, r > 4 * (ssize_t)sizeof(struct fuse_direntplus), "entries are missing");
+	for (unsigned int i = 0; i < s->nknown; i++)
+		expect(s, !fc_getattr(s->c, s->known[i].node, 0, &a), "an inode is not known any more");
+}
+
 static ssize_t run_readdirplus(struct scene *s)
 {
 	char buf[4096];
@@ -724,6 +743,7 @@ const struct kind kinds[] = {
 	{"opendir", NULL, run_opendir, NULL},
 	{"readdir", NULL, run_readdir, NULL},
 	{"readdirplus", NULL, run_readdirplus, NULL},
+	{"readdirplus of many", put_many, run_readdirplus, check_known},
 	{"releasedir", NULL, run_releasedir, NULL},
 	{"fsyncdir", NULL, run_fsyncdir, NULL},
 	{"setxattr", NULL, run_setxattr, check_xattr},
