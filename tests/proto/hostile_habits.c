@@ -250,6 +250,57 @@ static void departures_under_load(void **state)
 	}
 }
 
+/* A ring that cannot be: it does not start, and that is told. */
+struct odd_ring {
+	bool packed;
+	uint32_t size, base;
+};
+
+static void odd_ring(void **state)
+{
+	const struct odd_ring *o = *state;
+	uint32_t base;
+	int fd, r;
+
+	if (o->packed != !!(vm->fe.features & VU_BIT(VU_F_RING_PACKED)))
+		skip();
+	OK(vm_stop_queue(vm, 1, &base));
+	OK(fe_set_vring(&vm->fe, VU_SET_VRING_NUM, 1, o->size));
+	OK(fe_set_vring(&vm->fe, VU_SET_VRING_BASE, 1, o->base));
+	fd = hostile_open(FD_EVENT);
+	r = fe_set_vring_fd(&vm->fe, VU_SET_VRING_KICK, 1, fd);
+	close(fd);
+	ERR(r, EREMOTEIO);
+	OK(fe_get_vring_base(&vm->fe, 1, &base));
+	OK(fe_get_vring_base(&vm->fe, 1, &base)); /* again, of a ring that does not run */
+}
+
+#define ODD_RING(what, ...)                                    \
+	{                                                      \
+		what, odd_ring, NULL, NULL, &(struct odd_ring) \
+		{                                              \
+			__VA_ARGS__                            \
+		}                                              \
+	}
+
+/* Each region is told, taken away and told again, in tables and one by one, over each other. */
+static void regions_again_and_again(void **state)
+{
+	struct gm_region *r = &vm->gm.region[1];
+
+	(void)state;
+	for (unsigned int i = 0; i < 10; i++) {
+		keep_busy();
+		OK(fe_set_mem_table(&vm->fe, &vm->gm));
+		OK(fe_set_mem_table(&vm->fe, &vm->gm));
+		ERR(fe_add_mem(&vm->fe, r), EREMOTEIO);
+		OK(fe_remove_mem(&vm->fe, r));
+		ERR(fe_remove_mem(&vm->fe, r), EREMOTEIO);
+		OK(fe_add_mem(&vm->fe, r));
+	}
+	OK(fc_drain(&vm->client[1]));
+}
+
 /*
  * Records of what is in flight lie in memory of the front-end's.
  */
@@ -419,6 +470,15 @@ const struct CMUnitTest hostile_habits[] = {
 	cmocka_unit_test(descriptors_on_every_byte),
 	cmocka_unit_test(thousands_of_calls),
 	cmocka_unit_test(regions_without_end),
+	cmocka_unit_test(regions_again_and_again),
+	ODD_RING("a split ring of 3", false, 3, 0),
+	ODD_RING("a split ring of 100", false, 100, 0),
+	ODD_RING("a split base of 17 bits", false, 128, 0x10000),
+	ODD_RING("a split base of all ones", false, 128, 0xffffffff),
+	ODD_RING("a packed base beyond the ring", true, 128, 0x80808080),
+	ODD_RING("a packed base of all ones", true, 128, 0xffffffff),
+	ODD_RING("a packed base, more used than available", true, 128, 0x80058001),
+	ODD_RING("a packed base, more than a round available", true, 128, 0x80010005),
 	cmocka_unit_test(tables_under_load),
 	cmocka_unit_test(logs_under_load),
 	cmocka_unit_test(switches_under_load),

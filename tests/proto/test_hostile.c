@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CASES_MAX 400
+#define CASES_MAX 600
 
 struct vm hostile;
 static unsigned int usual_fds;
@@ -232,7 +232,7 @@ struct one {
 	bool ask;
 };
 static struct one cases[CASES_MAX];
-static struct CMUnitTest tests[CASES_MAX + 30];
+static struct CMUnitTest tests[CASES_MAX + 40];
 static unsigned int ncases, ntests;
 
 static void run_case(void **state)
@@ -289,6 +289,78 @@ static void add_all(bool early)
 	}
 }
 
+/*
+ * Every message, with a byte or a descriptor less than belong to it, and with one more.
+ */
+struct extent {
+	const char *what;
+	uint32_t request;
+	uint32_t min, max; /* bytes */
+	unsigned int min_fds, max_fds;
+};
+static const struct extent extents[] = {
+	{"GET_FEATURES", VU_GET_FEATURES, 0, 0, 0, 0},
+	{"SET_FEATURES", VU_SET_FEATURES, 8, 8, 0, 0},
+	{"SET_OWNER", VU_SET_OWNER, 0, 0, 0, 0},
+	{"RESET_OWNER", VU_RESET_OWNER, 0, 0, 0, 0},
+	{"SET_MEM_TABLE", VU_SET_MEM_TABLE, 8, 1032, 0, 8},
+	{"SET_LOG_BASE", VU_SET_LOG_BASE, 16, 16, 1, 1},
+	{"SET_LOG_FD", VU_SET_LOG_FD, 0, 8, 0, 1},
+	{"SET_VRING_NUM", VU_SET_VRING_NUM, 8, 8, 0, 0},
+	{"SET_VRING_ADDR", VU_SET_VRING_ADDR, 40, 40, 0, 0},
+	{"SET_VRING_BASE", VU_SET_VRING_BASE, 8, 8, 0, 0},
+	{"GET_VRING_BASE", VU_GET_VRING_BASE, 8, 8, 0, 0},
+	{"SET_VRING_KICK", VU_SET_VRING_KICK, 8, 8, 0, 1},
+	{"SET_VRING_CALL", VU_SET_VRING_CALL, 8, 8, 0, 1},
+	{"SET_VRING_ERR", VU_SET_VRING_ERR, 8, 8, 0, 1},
+	{"GET_PROTOCOL_FEATURES", VU_GET_PROTOCOL_FEATURES, 0, 0, 0, 0},
+	{"SET_PROTOCOL_FEATURES", VU_SET_PROTOCOL_FEATURES, 8, 8, 0, 0},
+	{"GET_QUEUE_NUM", VU_GET_QUEUE_NUM, 0, 0, 0, 0},
+	{"SET_VRING_ENABLE", VU_SET_VRING_ENABLE, 8, 8, 0, 0},
+	{"SET_BACKEND_REQ_FD", VU_SET_BACKEND_REQ_FD, 0, 8, 1, 1},
+	{"GET_CONFIG", VU_GET_CONFIG, 12, 268, 0, 0},
+	{"SET_CONFIG", VU_SET_CONFIG, 12, 268, 0, 0},
+	{"GET_INFLIGHT_FD", VU_GET_INFLIGHT_FD, 20, 24, 0, 0},
+	{"SET_INFLIGHT_FD", VU_SET_INFLIGHT_FD, 20, 24, 1, 1},
+	{"RESET_DEVICE", VU_RESET_DEVICE, 0, 0, 0, 0},
+	{"GET_MAX_MEM_SLOTS", VU_GET_MAX_MEM_SLOTS, 0, 0, 0, 0},
+	{"ADD_MEM_REG", VU_ADD_MEM_REG, 40, 40, 1, 1},
+	{"REM_MEM_REG", VU_REM_MEM_REG, 40, 40, 0, 1},
+	{"SET_STATUS", VU_SET_STATUS, 8, 8, 0, 0},
+	{"GET_STATUS", VU_GET_STATUS, 0, 0, 0, 0},
+	{"SET_DEVICE_STATE_FD", VU_SET_DEVICE_STATE_FD, 8, 8, 1, 1},
+	{"CHECK_DEVICE_STATE", VU_CHECK_DEVICE_STATE, 0, 0, 0, 0},
+};
+static struct hostile_message beyond[ARRAY_LEN(extents) * 4];
+static unsigned int nbeyond;
+
+static void add_beyond(const struct extent *e, const char *what, uint32_t size, unsigned int fds)
+{
+	static char names[ARRAY_LEN(beyond)][64];
+	struct hostile_message *m = &beyond[nbeyond];
+
+	snprintf(names[nbeyond], sizeof(names[0]), "%s, %s", e->what, what);
+	*m = (struct hostile_message){names[nbeyond++], EARLY, CLOSED, e->request, size};
+	m->fd = fds ? FD_EVENT : FD_NONE;
+	m->fds = fds;
+	add(m, false);
+}
+
+static void add_extents(void)
+{
+	for (unsigned int i = 0; i < ARRAY_LEN(extents); i++) {
+		const struct extent *e = &extents[i];
+
+		if (e->min)
+			add_beyond(e, "a byte less", e->min - 1, e->min_fds);
+		if (e->max < sizeof(beyond[0].payload)) /* of more it would wait for the rest */
+			add_beyond(e, "a byte more", e->max + 1, e->min_fds);
+		if (e->min_fds)
+			add_beyond(e, "a descriptor less", e->min, e->min_fds - 1);
+		add_beyond(e, "a descriptor more", e->min, e->max_fds + 1);
+	}
+}
+
 static uint64_t features;
 
 static int set_up(void **state)
@@ -319,6 +391,7 @@ int main(void)
 	int failed;
 
 	add_all(true);
+	add_extents();
 	alarm(TEST_MOST_SECONDS);
 	features = VM_FEATURES;
 	failed = _cmocka_run_group_tests("hostile, split ring", tests, ntests, set_up, tear_down);

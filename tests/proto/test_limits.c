@@ -209,6 +209,61 @@ static int lock_one(struct fuse_client *c, struct fc_file f, uint64_t owner, uin
 	return fc_setlk(c, f.node, &in);
 }
 
+#define MANY (TEST_SANITIZED ? 10000u : 100000u)
+
+#define MANY_FILES 64u
+
+static void open_one(struct fuse_client *c, unsigned int i, struct fc_file *f)
+{
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	char name[16];
+
+	name_of(name, i);
+	OK(fc_lookup(c, FUSE_ROOT_ID, name, &e));
+	OK(fc_open(c, e.nodeid, O_RDWR, &o));
+	*f = (struct fc_file){e.nodeid, o.fh};
+}
+
+/* The next front-end, to whom nothing of it is left. */
+static void come_back_to_nothing(struct vm *vm, unsigned int usual, struct fc_file f[MANY_FILES])
+{
+	OK(fc_getattr(&vm->client[1], FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+	vm_disconnect(vm);
+	test_come_back(vm);
+	assert_true(test_server_fds(vm) <= usual + 4);
+	for (unsigned int i = 0; i < MANY_FILES; i++)
+		open_one(&vm->client[1], i, &f[i]);
+}
+
+/* With the limits as they are by default, or as the host's allow: all goes with the front-end that had it. */
+static void a_hundred_thousand(void **state)
+{
+	struct fc_file f[MANY_FILES];
+	struct vm *vm = *state;
+	unsigned int usual, n;
+	struct fuse_open_out o;
+	int r = 0;
+
+	test_boot(vm, NULL, NULL);
+	for (unsigned int i = 0; i < MANY_FILES; i++) {
+		char name[16];
+
+		name_of(name, i);
+		host_write_file(vm->daemon.share, name, "x", 1);
+	}
+	usual = test_server_fds(vm);
+	come_back_to_nothing(vm, usual, f);
+	for (n = 0; n < MANY && !r; n += !r)
+		r = fc_open(&vm->client[1], f[n % MANY_FILES].node, O_RDWR, &o);
+	assert_true(n > 500 && (!r || r == -ENFILE));
+	come_back_to_nothing(vm, usual, f);
+	for (r = n = 0; n < MANY && !r; n += !r)
+		r = lock_one(&vm->client[1], f[n % MANY_FILES], n + 1, n);
+	assert_true(n > 500 && (!r || r == -ENOLCK));
+	come_back_to_nothing(vm, usual, f);
+}
+
 static void locks_run_out(void **state)
 {
 	struct vm *vm = *state;
@@ -349,6 +404,7 @@ int main(void)
 		TEST_OWN(directories_run_out),
 		TEST_OWN(open_files_run_out),
 		TEST_OWN(descriptors_run_out),
+		TEST_OWN(a_hundred_thousand),
 		TEST_OWN(locks_run_out),
 		TEST_OWN(waiters_run_out),
 		TEST_OWN(long_attributes),

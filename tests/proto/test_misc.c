@@ -65,16 +65,69 @@ static void init_forms(void **state)
 	OK(fc_lookup(t->c, FUSE_ROOT_ID, t->name, &e));
 }
 
+/* One is never answered. */
+static bool has_reply(uint32_t opcode)
+{
+	return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_NOTIFY_REPLY;
+}
+
+/* Every one, with arguments that would do for many: no, and nothing is made. */
 static void requests_before_init(void **state)
 {
+	char zeros[128] = {[1] = 1, [64] = 'n', [66] = 't'};
 	struct test *t = *state;
 	struct fuse_entry_out e;
-	ssize_t r;
 
 	OK(fc_destroy(t->c));
-	r = fc_lookup(t->c, FUSE_ROOT_ID, t->name, &e);
-	assert_true(r <= 0 && r != -ETIMEDOUT && r != -EPROTO);
+	for (uint32_t opcode = 0; opcode < 60; opcode++) {
+		struct fc_op op = {.opcode = opcode, .node = FUSE_ROOT_ID, .arg = {{zeros, 128}}, .nargs = 1};
+
+		op.read_len = 4096;
+		op.no_reply = !has_reply(opcode);
+		if (opcode == FUSE_INIT || opcode == FUSE_DESTROY)
+			continue;
+		if (op.no_reply)
+			LEN(fc_call(t->c, &op), 0);
+		else
+			assert_true(fc_call(t->c, &op) < 0 && op.done && op.error != -EPROTO);
+	}
 	OK(vm_mount(&t->vm));
+	OK(fc_lookup(t->c, FUSE_ROOT_ID, t->name, &e));
+	t->dir = e.nodeid;
+}
+
+static int init_with(struct test *t, uint32_t major, uint32_t minor, struct fuse_init_out *out)
+{
+	struct fuse_init_in in = {.major = major, .minor = minor};
+	struct fc_op op = {.opcode = FUSE_INIT, .arg = {{&in, sizeof(in)}}, .nargs = 1};
+
+	op.reply = out;
+	op.reply_len = sizeof(*out);
+	return (int)fc_call(t->c, &op);
+}
+
+/* What is too old is refused, and leaves no session; what is too new hears what we speak, and asks again. */
+static void init_of_other_times(void **state)
+{
+	static const uint32_t old[][2] = {{7, 26}, {7, 0}, {6, 39}, {0, 0}};
+	struct test *t = *state;
+	struct fuse_init_out out;
+	struct fuse_entry_out e;
+
+	for (unsigned int i = 0; i < ARRAY_LEN(old); i++) {
+		ERR(init_with(t, old[i][0], old[i][1], &out), EPROTO);
+		ERR(fc_lookup(t->c, FUSE_ROOT_ID, t->name, &e), EIO);
+	}
+	LEN(init_with(t, 8, 0, &out), sizeof(out));
+	assert_int_equal(out.major, 7);
+	ERR(fc_lookup(t->c, FUSE_ROOT_ID, t->name, &e), EIO);
+	LEN(init_with(t, UINT32_MAX, UINT32_MAX, &out), sizeof(out));
+	assert_int_equal(out.major, 7);
+	OK(fc_destroy(t->c));
+	OK(fc_destroy(t->c));
+	OK(vm_mount(&t->vm));
+	OK(fc_lookup(t->c, FUSE_ROOT_ID, t->name, &e));
+	t->dir = e.nodeid;
 }
 
 static void unknown_requests(void **state)
@@ -201,6 +254,7 @@ int main(void)
 		TEST(destroy_then_init),
 		TEST(init_forms),
 		TEST(requests_before_init),
+		TEST(init_of_other_times),
 		TEST(unknown_requests),
 		TEST(ioctl_file_flags),
 		TEST(ioctl_fsxattr),
