@@ -71,8 +71,9 @@ struct dax {
 	struct dax_asked *asked;
 	bool settling; /* @settler is there */
 	pthread_t settler;
-	_Atomic bool refused; /* what the guest wanted last: nothing new is marked until something works */
-	bool unsettled; /* the records are of a process that is gone, and not compared with the window yet */
+	_Atomic bool refused;	/* what the guest wanted last: nothing new is marked until something works */
+	_Atomic bool unsettled; /* the records are of a process that is gone, and not compared with the window
+				   yet */
 
 	pthread_mutex_t index; /* guards @files and @nfiles for those who only look; changed with both held */
 	struct dax_file *files; /* @nranges + 1 entries, the first @nfiles may be used */

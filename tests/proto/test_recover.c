@@ -10,8 +10,8 @@
 #include <signal.h>
 
 #define DEPTH 8
-/* A sanitizer would have its say on the signal, and exit instead of dying of it. */
-#define CRASH (TEST_SANITIZED ? SIGKILL : SIGSEGV)
+/* A sanitizer would have its say on SIGSEGV, and exit instead of dying of it. */
+#define CRASH (TEST_SANITIZED ? SIGABRT : SIGSEGV)
 
 static struct worker find_worker(struct test *t)
 {

@@ -76,7 +76,7 @@ int vm_connect(struct vm *vm)
 }
 
 /* Low memory, more of it right behind in another file, and some above 4 GiB that begins within its file. */
-int vm_make_memory(struct vm *vm)
+static int make_memory(struct vm *vm)
 {
 	uint64_t size = vm->cfg.memory;
 	int r = gm_add(&vm->gm, 0, LOW_MEM, 0, 0);
@@ -88,6 +88,19 @@ int vm_make_memory(struct vm *vm)
 	if (r >= 0 && vm->cfg.huge_pages)
 		r = gm_add(&vm->gm, 8192 * MIB, 2 * MIB * vm->cfg.huge_pages, 0, GM_HUGE);
 	return r < 0 ? err_sys(&vm->err, -r, "guest memory") : 0;
+}
+
+/* The window's thread will tell of it. */
+int vm_make_memory(struct vm *vm)
+{
+	int r;
+
+	if (!vm->window.base)
+		return make_memory(vm);
+	pthread_mutex_lock(&vm->window.lock);
+	r = make_memory(vm);
+	pthread_mutex_unlock(&vm->window.lock);
+	return r;
 }
 
 static int make_queue(struct vm *vm, unsigned int i)
