@@ -6,20 +6,23 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/flight.h"
 
 #include <string.h>
 #include <sys/eventfd.h>
 
 #define MAGIC		  0x74617453666f6c63ULL /* "clofStat" in little-endian order */
-#define MIGRATION_VERSION 2
+#define MIGRATION_VERSION 3
 
-enum { RECORD_SESSION = 1 };
+enum { RECORD_SESSION = 1, RECORD_FLIGHT };
 
 enum job { JOB_NONE, JOB_GATHER, JOB_SAVE, JOB_LOAD };
 
 struct migration {
 	struct fuse_session *session;
 	struct fs *fs;
+	struct vhost_device *device;
+	struct flight flight;	  /* of a ring each */
 	struct path_table *paths; /* the job's while there is one */
 	enum job job;		  /* which the thread does, or did: it was not joined */
 	pthread_t thread;
@@ -34,13 +37,14 @@ struct migration {
 	struct stream stream;
 };
 
-struct migration *migration_new(struct fuse_session *session, struct fs *fs, bool adopt)
+struct migration *migration_new(
+	struct fuse_session *session, struct fs *fs, struct vhost_device *device, bool adopt)
 {
 	struct migration *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return NULL;
-	*m = (struct migration){.session = session, .fs = fs, .fd = -1};
+	*m = (struct migration){.session = session, .fs = fs, .device = device, .fd = -1};
 	m->hurry = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->hurry < 0) {
 		free(m);
@@ -60,6 +64,7 @@ static int save(struct migration *m)
 	fuse_session_get_state(m->session, &state);
 	stream_start(&m->stream, m->fd, m->hurry, &head);
 	stream_put(&m->stream, RECORD_SESSION, &(struct iovec){&state, sizeof(state)}, 1);
+	flight_save(&m->flight, &m->stream, RECORD_FLIGHT);
 	if (state.live)
 		fs_save(m->fs, &m->paths, &m->stream, &m->stop);
 	m->saved = state.live;
@@ -111,6 +116,8 @@ static int load_records(struct migration *m, struct fs_load *l)
 			r = err_set(&m->err, ECANCELED, "the migration was ended");
 		else if (!live)
 			r = err_set(&m->err, EPROTO, "the state has files, but no session");
+		else if (kind == RECORD_FLIGHT)
+			r = flight_load(&m->flight, payload, &m->err);
 		else
 			r = fs_load(l, kind, payload, &m->err);
 	}
@@ -206,6 +213,10 @@ int migration_begin(struct migration *m, bool save, int fd, struct err *err)
 		return err_set(err, EBUSY, "a transfer of the state is under way");
 	stop(m);
 	migration_resume(m);
+	flight_drop(&m->flight);
+	r = save ? flight_gather(&m->flight, m->device, err) : 0;
+	if (r)
+		return r;
 	m->fd = own;
 	r = start(m, save ? JOB_SAVE : JOB_LOAD, err);
 	if (r)
@@ -221,6 +232,13 @@ int migration_end(struct migration *m, struct err *err)
 		return err_set(err, EINVAL, "no transfer of the state was begun");
 	join(m);
 	*err = m->err;
+	if (m->loaded) {
+		m->result = flight_hand_over(&m->flight, m->device, err);
+		m->loaded = !m->result;
+		if (m->result)
+			fuse_session_reset(m->session);
+	}
+	flight_drop(&m->flight);
 	return m->result;
 }
 
@@ -252,6 +270,7 @@ void migration_free(struct migration *m)
 	if (!m)
 		return;
 	migration_cancel(m);
+	flight_drop(&m->flight);
 	cleanup_fd(&m->hurry);
 	free(m);
 }

@@ -9,12 +9,14 @@
 
 #include "fs/migrate.h"
 #include "fuse/session.h"
+#include "vhost/device.h"
 
 struct migration;
 
-/* NULL: no memory or descriptors. Session and file system must outlive it. @adopt: they are an earlier
- * process's, which may have ended amid a migration. */
-struct migration *migration_new(struct fuse_session *session, struct fs *fs, bool adopt);
+/* NULL: no memory or descriptors. Session, file system and device must outlive it. @adopt: they are an
+ * earlier process's, which may have ended amid a migration. */
+struct migration *migration_new(
+	struct fuse_session *session, struct fs *fs, struct vhost_device *device, bool adopt);
 void migration_free(struct migration *m); /* as migration_cancel(); NULL is allowed */
 
 /* One is likely to come: what can be prepared while the guest runs is. Or it is not. */

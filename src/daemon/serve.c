@@ -65,12 +65,17 @@ static void vq_set_call(void *arg, unsigned int i, int call)
 	queue_set_call(s->queues[i], call);
 }
 
+static void abandon_waiters(struct serve *s)
+{
+	for (unsigned int i = 0; i < s->nqueues; i++)
+		queue_abandon(s->queues[i]);
+}
+
 static void reset(void *arg)
 {
 	struct serve *s = arg;
 
-	for (unsigned int i = 0; i < s->nqueues; i++)
-		queue_abandon(s->queues[i]);
+	abandon_waiters(s);
 	migration_cancel(s->migration);
 	if (s->dax)
 		dax_forget(s->dax);
@@ -86,8 +91,7 @@ static void gone(void *arg)
 		reset(s);
 		return;
 	}
-	for (unsigned int i = 0; i < s->nqueues; i++)
-		queue_abandon(s->queues[i]);
+	abandon_waiters(s);
 	s->kept = true;
 }
 
@@ -104,6 +108,8 @@ static int state_begin(void *arg, bool save, int fd, struct err *err)
 
 	if (!save && s->kept)
 		reset(s); /* another guest comes */
+	if (save)
+		abandon_waiters(s);
 	return migration_begin(s->migration, save, fd, err);
 }
 
@@ -261,7 +267,7 @@ static int make_parts(struct serve *s, struct err *err)
 		r = make_queues(s, err);
 	if (r)
 		return r;
-	s->migration = migration_new(s->session, s->fs, s->cfg.segment->adopt);
+	s->migration = migration_new(s->session, s->fs, s->device, s->cfg.segment->adopt);
 	return s->migration ? 0 : err_set(err, ENOMEM, "no memory or descriptors");
 }
 

@@ -43,6 +43,7 @@ struct vhost_ops {
 	/*
 	 * Migration. Dirty logging, which comes ahead of it, goes on or off. All queues rest, and the
 	 * device's state goes to @fd or comes from there, which becomes the owner's: 0 or -errno with @err.
+	 * What is in flight is dropped then: it is popped again, here or there.
 	 * state_end() waits for the end of that: what came of it. NULL, all three: the device does not
 	 * migrate.
 	 */
@@ -101,6 +102,20 @@ void vhost_device_free(struct vhost_device *d);
 int vhost_device_adopt(struct vhost_device *d, struct err *err);
 int vhost_device_keep_fds(const struct vhost_device *d, struct fdmap *map);
 int vhost_device_resume(struct vhost_device *d, struct err *err);
+
+/*
+ * What is in flight on a ring that rests, by records in the layout of the specification: of the device's own,
+ * where the front-end keeps none. vhost_device_flight(): false if there is nothing; they stay the device's.
+ * vhost_device_set_flight(): the ring goes on from these when it starts. 0, or -errno with @err.
+ */
+struct vhost_flight {
+	uint32_t size; /* of the ring */
+	bool packed;
+	void *records; /* vring_track_size() bytes */
+};
+bool vhost_device_flight(const struct vhost_device *d, unsigned int i, struct vhost_flight *out);
+int vhost_device_set_flight(
+	struct vhost_device *d, unsigned int i, const struct vhost_flight *f, struct err *err);
 
 /* A front-end has connected; @fd becomes the device's. Only when none is connected. */
 void vhost_device_connect(struct vhost_device *d, int fd);

@@ -89,6 +89,28 @@ void *inflight_records(const struct vhost_device *d, unsigned int i, uint32_t si
 	return d->cfg.track ? (char *)d->cfg.track + i * vhost_track_size() : NULL;
 }
 
+bool vhost_device_flight(const struct vhost_device *d, unsigned int i, struct vhost_flight *out)
+{
+	*out = (struct vhost_flight){.packed = d->features & WIRE_F_RING_PACKED};
+	if (i >= d->queues || d->inflight.map || !d->cfg.track || d->ring[i].running)
+		return false;
+	out->size = d->ring[i].size;
+	out->records = inflight_records(d, i, out->size);
+	return vring_track_any(out->records, out->packed, out->size);
+}
+
+int vhost_device_set_flight(
+	struct vhost_device *d, unsigned int i, const struct vhost_flight *f, struct err *err)
+{
+	if (i >= d->queues || d->inflight.map || !d->cfg.track || d->ring[i].running)
+		return err_set(err, EINVAL, "queue %u cannot go on from another's records", i);
+	memcpy((char *)d->cfg.track + i * vhost_track_size(), f->records,
+		vring_track_size(f->packed, f->size));
+	d->ring[i].goes_on = VRING_TRACK_RESUME;
+	save_commit(d);
+	return 0;
+}
+
 HANDLER(handle_get_inflight_fd)
 {
 	struct wire_inflight w;

@@ -129,6 +129,8 @@ void rings_settle(struct vhost_device *d);
 
 /* The records of what is in flight say where each ring goes on. */
 void rings_go_on(struct vhost_device *d);
+/* Likewise, if it goes on from its base: nobody is at work any more on what is in flight. */
+void rings_leave(struct vhost_device *d);
 
 /* inflight.c */
 struct saved_area;

@@ -190,6 +190,13 @@ void rings_go_on(struct vhost_device *d)
 		d->ring[i].goes_on = VRING_TRACK_RESUME;
 }
 
+void rings_leave(struct vhost_device *d)
+{
+	for (unsigned int i = 0; i < d->queues; i++)
+		if (d->ring[i].base_known && d->ring[i].goes_on == VRING_TRACK_NEW)
+			d->ring[i].goes_on = VRING_TRACK_SAME;
+}
+
 void rings_init(struct vhost_device *d)
 {
 	for (unsigned int i = 0; i < ARRAY_LEN(d->ring); i++)

@@ -19,6 +19,8 @@ static int begin(struct vhost_device *d, struct message *m, struct err *err)
 			err, EINVAL, "direction %u in phase %u is not known here", s.direction, s.phase);
 	if (rings_any_running(d))
 		return err_set(err, EBUSY, "rings run while the state shall be transferred");
+	if (s.direction == WIRE_STATE_SAVE)
+		rings_leave(d);
 	return d->ops->state_begin(d->arg, s.direction == WIRE_STATE_SAVE, fd_take(&fd), err);
 }
 

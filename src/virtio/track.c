@@ -4,6 +4,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -243,11 +244,18 @@ static int resume_all(struct vring *vr, uint32_t base)
 	return 0;
 }
 
+static bool is_of_size(const void *track, bool packed, uint32_t size)
+{
+	const struct packed_region *p = track;
+	const struct split_region *s = track;
+
+	return packed ? LOAD(p->version) == VERSION && LOAD(p->desc_num) == size
+		      : LOAD(s->version) == VERSION && LOAD(s->desc_num) == size;
+}
+
 static bool is_of_ring(const struct vring *vr)
 {
-	if (vr->cfg.packed)
-		return packed_of(vr)->version == VERSION && packed_of(vr)->desc_num == vr->cfg.size;
-	return split_of(vr)->version == VERSION && split_of(vr)->desc_num == vr->cfg.size;
+	return is_of_size(vr->cfg.track, vr->cfg.packed, vr->cfg.size);
 }
 
 /* What was used last is in the ring's memory if it is split; of a packed one only the base tells. */
@@ -272,6 +280,7 @@ int track_start(struct vring *vr, uint32_t base)
 {
 	if (!vr->cfg.track)
 		return 0;
+	vr->number = clock_ns(); /* none was given before, here or elsewhere */
 	if (begins_new(vr, base)) {
 		track_forget(vr);
 		return 0;
@@ -431,6 +440,16 @@ int track_resume(struct vring *vr, struct vring_chain *chain, const char **why)
 	chain->id = chain->slot;
 	*why = vr->cfg.packed ? resume_packed(vr, chain) : split_walk(vr, chain);
 	return *why ? -EPROTO : 1;
+}
+
+bool vring_track_any(const void *track, bool packed, uint32_t size)
+{
+	uint64_t number;
+
+	for (uint32_t i = 0; i < size && is_of_size(track, packed, size); i++)
+		if (vring_track_at(track, packed, i, &number))
+			return true;
+	return false;
 }
 
 bool vring_track_at(const void *track, bool packed, uint32_t i, uint64_t *number)

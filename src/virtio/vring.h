@@ -61,6 +61,8 @@ struct vring;
 
 /* Bytes of the in-flight records of a ring (vhost-user, "Inflight I/O tracking"). */
 uint64_t vring_track_size(bool packed, uint32_t size);
+/* Whether these are records of a ring of that size with something in flight. */
+bool vring_track_any(const void *track, bool packed, uint32_t size);
 /* Whether slot @i, below the ring's size, is in flight, and its number. */
 bool vring_track_at(const void *track, bool packed, uint32_t i, uint64_t *number);
 

@@ -157,6 +157,44 @@ static void take_locks(void)
 		fail("lock");
 }
 
+/* Another process waits for a lock that this one has, until the end. */
+static pid_t start_waiter(int held)
+{
+	struct flock lk = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	pid_t pid;
+
+	if (fcntl(held, F_SETLK, &lk))
+		fail("the lock to be waited for");
+	pid = fork();
+	if (!pid) {
+		int fd = open("lock-waited", O_RDWR);
+
+		_exit(fd < 0 || fcntl(fd, F_SETLKW, &lk) || write(fd, "got", 3) != 3);
+	}
+	return pid;
+}
+
+static void check_waiter(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, WNOHANG))
+		fail("a lock was not waited for");
+}
+
+static void end_waiter(pid_t pid, int held)
+{
+	struct flock lk = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+	char got[4] = "";
+	int status;
+
+	check_waiter(pid);
+	if (fcntl(held, F_SETLK, &lk) || waitpid(pid, &status, 0) != pid || status)
+		fail("who waited for a lock: %x", (unsigned int)status);
+	if (pread(held, got, 3, 0) != 3 || strcmp(got, "got") != 0)
+		fail("the lock was not got");
+}
+
 static void make_files(void)
 {
 	static uint8_t bytes[65536];
@@ -221,15 +259,18 @@ static const char *look_at_victim(int fd)
 int main(int argc, char **argv)
 {
 	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 60);
-	int data, direct, log, nameless, victim;
+	int data, direct, log, nameless, victim, waited;
 	static uint8_t got[DATA_SIZE];
 	struct stat st;
+	pid_t waiter;
 	int half;
 	DIR *d;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	make_files();
 	take_locks();
+	waited = must_open("lock-waited", O_CREAT | O_RDWR);
+	waiter = start_waiter(waited);
 	data = must_open("data", O_CREAT | O_RDWR);
 	must_write(data, shadow, DATA_SIZE, 0);
 	direct = must_open("data", O_WRONLY | O_SYNC);
@@ -249,6 +290,7 @@ int main(int argc, char **argv)
 		look_at_cached((unsigned int)loops % CACHED, rand() % 4 == 0);
 		if (loops % 16 == 0) {
 			check_locks();
+			check_waiter(waiter);
 			printf("loops %lu\n", loops);
 		}
 	}
@@ -261,6 +303,7 @@ int main(int argc, char **argv)
 	if (half != ENTRIES)
 		fail("%d entries", half);
 	check_locks();
+	end_waiter(waiter, waited);
 	check_log(log);
 	if (fsync(data))
 		fail("fsync");
