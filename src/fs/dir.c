@@ -147,9 +147,13 @@ void dir_forget_all(struct fs *fs)
 int fs_op_opendir(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t flags, struct op_fh *fh)
 {
 	autoinode struct inode_use u = {0};
-	int r = inode_use(fs->inodes, node, &u);
+	int r;
 
 	(void)flags;
+	*fh = fs->features.zero_message_opendir ? kept_take_dir(fs->kept, node) : OP_NO_HANDLE;
+	if (fh->v)
+		return 0;
+	r = inode_use(fs->inodes, node, &u);
 	if (r)
 		return r;
 	if (u.inode->key.type != S_IFDIR)
@@ -168,8 +172,11 @@ int fs_op_opendir(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t 
 
 int fs_op_releasedir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh)
 {
-	int r = fs_release_handle(fs, c, node, fh, true);
+	int r;
 
+	if (fs->features.zero_message_opendir && kept_put_dir(fs->kept, node, fh))
+		return 0;
+	r = fs_release_handle(fs, c, node, fh, true);
 	if (!r)
 		dir_forget(fs, fh);
 	return r;

@@ -41,13 +41,29 @@ static int use_inode(struct fs *fs, struct nodeid node, uint32_t flags, bool dir
 	return 0;
 }
 
+static int use_kept(struct fs *fs, struct nodeid node, bool write, struct file_use *u)
+{
+	int r, fd;
+	struct kept_file *f = kept_use(fs->kept, node, write, &fd);
+	uint32_t flags = write ? O_WRONLY : O_RDONLY;
+
+	if (f) {
+		*u = (struct file_use){.fs = fs, .kept = f, .fd = fd, .flags = flags, .traits = f->traits};
+		return 0;
+	}
+	r = use_inode(fs, node, flags, false, u);
+	if (!r)
+		kept_add(fs->kept, node, write, u->fd, u->traits);
+	return r;
+}
+
 int file_use(struct fs *fs, struct nodeid node, struct op_fh fh, enum file_access access, struct file_use *u)
 {
-	if (fh.v || !fs->features.zero_message_open)
+	if (fh.v || !fs->kept)
 		return use_handle(fs, node, fh, false, u);
 	if (access == FILE_WRITE && fs->cfg.readonly)
 		return -EROFS;
-	return use_inode(fs, node, access == FILE_WRITE ? O_WRONLY : O_RDONLY, false, u);
+	return use_kept(fs, node, access == FILE_WRITE, u);
 }
 
 int file_use_dir(struct fs *fs, struct nodeid node, struct op_fh fh, struct file_use *u)
@@ -81,6 +97,8 @@ void file_use_end(struct file_use *u)
 {
 	if (u->handle)
 		handle_put(u->fs->handles, u->handle);
+	else if (u->kept)
+		kept_done(u->kept);
 	else if (u->fs && (u->flags & O_ACCMODE) == O_RDONLY)
 		closing_add(u->fd);
 	else if (u->fs)

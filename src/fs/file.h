@@ -12,7 +12,8 @@
  */
 struct file_use {
 	struct fs *fs;
-	struct handle *handle; /* NULL: opened for the moment */
+	struct handle *handle;	/* NULL: opened for the moment */
+	struct kept_file *kept; /* or a little longer */
 	int fd;
 	uint32_t flags;	 /* open(2)'s */
 	uint32_t traits; /* INODE_FS_*, as far as they are known; file_traits() */
@@ -22,9 +23,9 @@ struct file_use {
 enum file_access { FILE_READ, FILE_WRITE };
 
 /*
- * The descriptor of an open regular file. OP_NO_HANDLE opens one, where the guest sends no OPEN
- * (features.zero_message_open) and for regular files only. 0, -EBADF, -ESTALE or what open(2) says; then @u
- * needs no end. A handle that lacks @access is found out by the system call.
+ * The descriptor of an open regular file. OP_NO_HANDLE finds or opens one, where the guest sends no OPEN
+ * (features.zero_message_open, kept.h) and for regular files only. 0, -EBADF, -ESTALE or what open(2) says;
+ * then @u needs no end. A handle that lacks @access is found out by the system call.
  */
 int file_use(struct fs *fs, struct nodeid node, struct op_fh fh, enum file_access access, struct file_use *u);
 /* The same for a directory. */

@@ -119,7 +119,14 @@ bool fs_uses_handles(const struct fs *fs)
 static int init(struct fs *fs, const struct op_features *features)
 {
 	fs->features = *features;
-	return 0;
+	kept_free(fs->kept);
+	fs->kept = NULL;
+	if (!features->zero_message_open)
+		return 0;
+	if (features->zero_message_opendir)
+		handle_release_all(fs->handles); /* directories that an earlier process kept */
+	fs->kept = kept_new(fs);
+	return fs->kept ? 0 : -ENOMEM;
 }
 
 /* The window first: the guest sees files by it. Locks and directories then: they hang on handles, and handles
@@ -130,6 +137,7 @@ static void destroy(struct fs *fs)
 		fs->cfg.window->reset(fs->cfg.window->arg);
 	lock_drop_all(fs);
 	dir_forget_all(fs);
+	kept_forget_all(fs->kept);
 	handle_release_all(fs->handles);
 	inode_forget_all(fs->inodes);
 	closing_flush();
@@ -140,6 +148,7 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	destroy(fs);
+	kept_free(fs->kept);
 	close(fs->cfg.root);
 	close(fs->cfg.proc_self_fd);
 	free_tables(fs);

@@ -439,15 +439,15 @@ void inode_use_end(struct inode_use *u)
 	u->inode = NULL;
 }
 
-void inode_forget(struct inode_table *t, struct nodeid node, uint64_t n)
+bool inode_forget(struct inode_table *t, struct nodeid node, uint64_t n)
 {
 	struct inode *i = node.v == NODEID_ROOT.v ? NULL : inode_get(t, node);
+	bool last = i && give_back(t, i, n);
 
-	if (!i)
-		return;
-	if (give_back(t, i, n))
+	if (last)
 		inode_put(t, i);
 	inode_put(t, i);
+	return last;
 }
 
 void inode_forget_all(struct inode_table *t)

@@ -244,8 +244,8 @@ bool inode_expects_known(const struct inode *dir);
 void inode_expect_known(struct inode *dir, bool known);
 
 /* The guest gives @n lookups back. More than it has is taken as all; unknown nodeids and the root are left
- * alone. */
-void inode_forget(struct inode_table *t, struct nodeid node, uint64_t n);
+ * alone. True: these were the last. */
+bool inode_forget(struct inode_table *t, struct nodeid node, uint64_t n);
 /* As if all lookups came back, but the root's. */
 void inode_forget_all(struct inode_table *t);
 

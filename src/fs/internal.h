@@ -14,6 +14,7 @@
  *   inode_idle.c  descriptors that would pin host mounts
  *   lock_table.c  owners of record locks
  *   mount.c   host mounts beneath the share          file.c    descriptors for an op's length
+ *   kept.c    what stays open for a guest that opens nothing
  *   migrate_save.c, migrate_load.c  to and from another daemon    paths.c   where inodes lie, for that
  *   cred.c    whose rights a thread acts with        effect.c  the bracket around every change
  *   name.c    the door for names                     fs.c      making and ending, fs_ops
@@ -28,6 +29,7 @@
 #include "fs/fs.h"
 #include "fs/handle.h"
 #include "fs/inode.h"
+#include "fs/kept.h"
 
 #include <errno.h>
 
@@ -41,6 +43,7 @@ struct fs {
 	struct handle_table *handles;
 	struct lock_table *locks;
 	struct dir_table *dirs;
+	struct kept *kept; /* NULL: the guest opens what it uses (features.zero_message_open) */
 	struct effect_state effects;
 };
 

@@ -208,6 +208,8 @@ static void save_handles(struct saving *s)
 	uint32_t index = 1;
 	struct handle *h;
 
+	if (s->fs->features.zero_message_opendir)
+		return; /* none is the guest's */
 	while ((h = handle_next(s->fs->handles, &index))) {
 		struct saved_handle sh = {.fh = handle_fh(s->fs->handles, h).v,
 			.node = h->node,

@@ -155,7 +155,8 @@ int fs_op_lookup(
 
 void fs_op_forget(struct fs *fs, struct nodeid node, uint64_t nlookup)
 {
-	inode_forget(fs->inodes, node, nlookup);
+	if (inode_forget(fs->inodes, node, nlookup) && fs->kept)
+		kept_forget(fs->kept, node);
 }
 
 /* From Linux's 32-bit encoding, which FUSE carries. */

@@ -112,7 +112,7 @@ static int open_regular(struct opening *o, const struct inode_use *u)
 	if (fd < 0)
 		return fd;
 	*o->fh = OP_NO_HANDLE;
-	if (o->fs->features.zero_message_open)
+	if (o->fs->kept)
 		return 0;
 	r = handle_new(
 		o->fs->handles, inode_node(o->fs->inodes, u->inode), fd, (uint32_t)o->host, false, o->fh);
@@ -235,7 +235,7 @@ static int hand_out(struct opening *o, const struct inode_use *dir, int *fd, str
 	if (r)
 		return r;
 	*o->fh = OP_NO_HANDLE;
-	if (o->fs->features.zero_message_open)
+	if (o->fs->kept)
 		return 0;
 	r = handle_new(o->fs->handles, out->node, *fd, (uint32_t)o->host, false, o->fh);
 	if (r)
@@ -364,7 +364,7 @@ int fs_op_flush(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	autofile struct file_use f = {0};
 	int r;
 
-	if (!fh.v && fs->features.zero_message_open)
+	if (!fh.v && fs->kept)
 		return 0;
 	r = file_use(fs, node, fh, FILE_READ, &f);
 	if (!r)

@@ -105,8 +105,9 @@ struct op_features {
 	bool posix_locks;  /* POSIX_LOCKS */
 	bool flock_locks;  /* FLOCK_LOCKS */
 	bool security_ctx; /* creating requests bring security labels (SECURITY_CTX) */
-	bool zero_message_open; /* the guest sends no OPEN */
-	bool dax;		/* the guest has a window, and may map files there (MAP_ALIGNMENT) */
+	bool zero_message_open;	   /* the guest sends no OPEN (NO_OPEN_SUPPORT) */
+	bool zero_message_opendir; /* nor OPENDIR (NO_OPENDIR_SUPPORT) */
+	bool dax;		   /* the guest has a window, and may map files there (MAP_ALIGNMENT) */
 };
 
 #define OP_ATTR_SUBMOUNT 1u /* FUSE_ATTR_SUBMOUNT: a directory on which the host has mounted something */

@@ -39,16 +39,14 @@ struct batch {
 	uint8_t data[BLOCK];
 };
 
-/* --poll=0: how long a look in vain lasts is the machine's affair. */
-static void begin(struct batch *b, struct vm *vm, uint64_t without, const char *option)
+/* With --poll=0: how long a look in vain lasts is the machine's affair. */
+static void begin_with(struct batch *b, struct vm *vm, const struct vm_config *cfg, const char *const *args)
 {
-	const char *const args[] = {"--poll=0", option, NULL};
-	const struct vm_config cfg = {.client = {.depth = DEPTH}, .features = VM_FEATURES & ~without};
+	struct fuse_open_out o = {0};
 	struct fuse_entry_out e;
-	struct fuse_open_out o;
 	struct err err;
 
-	test_boot(vm, &cfg, args);
+	test_boot(vm, cfg, args);
 	*b = (struct batch){.vm = vm, .c = &vm->client[1]};
 	for (unsigned int i = 0; i < DEPTH; i++) {
 		snprintf(b->name[i], sizeof(b->name[i]), "f%u", i);
@@ -56,12 +54,23 @@ static void begin(struct batch *b, struct vm *vm, uint64_t without, const char *
 	}
 	host_write_file(vm->daemon.share, "data", b->data, sizeof(b->data));
 	OK(fc_lookup(b->c, FUSE_ROOT_ID, "data", &e));
-	OK(fc_open(b->c, e.nodeid, O_RDWR, &o));
+	if (cfg->init_flags)
+		ERR(fc_open(b->c, e.nodeid, O_RDWR, &o), ENOSYS);
+	else
+		OK(fc_open(b->c, e.nodeid, O_RDWR, &o));
 	b->file = (struct fc_file){e.nodeid, o.fh};
 	LEN(fc_write(b->c, b->file, b->data, BLOCK, 0), BLOCK); /* the thread finds out who it is */
 	if (inject_attach(&b->in, spawn_server_pid(&vm->daemon), &err))
 		fail_msg("%s", err.text);
 	usleep(SETTLE_US);
+}
+
+static void begin(struct batch *b, struct vm *vm, uint64_t without, const char *option)
+{
+	const char *const args[] = {"--poll=0", option, NULL};
+	const struct vm_config cfg = {.client = {.depth = DEPTH}, .features = VM_FEATURES & ~without};
+
+	begin_with(b, vm, &cfg, args);
 }
 
 static void end(struct batch *b)
@@ -200,6 +209,24 @@ static void call_of_each_at_once(void **state)
 	end(&b);
 }
 
+/* A guest that sends no OPEN. */
+static void opens_nothing(void **state)
+{
+	static const char *const args[] = {
+		"--poll=0", "--zero-message-open", "--cache=always", "--no-posix-lock", "--no-flock", NULL};
+	const struct vm_config cfg = {
+		.client = {.depth = DEPTH}, .init_flags = VM_INIT_FLAGS | FUSE_NO_OPEN_SUPPORT};
+	struct batch b;
+
+	begin_with(&b, *state, &cfg, args);
+	run(&b, make_read, CALLS_NONE); /* two of them open the file */
+	usleep(SETTLE_US);
+	count_from_here(&b);
+	run(&b, make_read, CALLS_NONE);
+	expect(&b, "READ", DEPTH + 1);
+	end(&b);
+}
+
 static void new_names(void **state)
 {
 	struct batch b;
@@ -320,6 +347,7 @@ int main(void)
 		TEST_OWN(call_of_each_at_once),
 		TEST_OWN(new_names),
 		TEST_OWN(forgets),
+		TEST_OWN(opens_nothing),
 		TEST_OWN(idle),
 	};
 	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_PACKED);

@@ -18,9 +18,11 @@ struct counted {
 
 static void begin(struct counted *k, struct vm *vm, const char *const *args)
 {
+	const struct vm_config cfg = {
+		.init_flags = VM_INIT_FLAGS | FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT};
 	struct err err;
 
-	test_boot(vm, NULL, args);
+	test_boot(vm, &cfg, args);
 	*k = (struct counted){.vm = vm, .c = &vm->client[1]};
 	for (unsigned int i = 0; i < FILES; i++) {
 		char name[16];
@@ -169,16 +171,11 @@ static void small_files(void **state)
 	inject_detach(&k.in);
 }
 
-/* The whole directory: names new to the guest, then known ones. */
-static void list_all(struct counted *k, const char *what, unsigned int want)
+static void list(struct counted *k, struct fc_file dir, const char *what, unsigned int want)
 {
-	struct fuse_open_out o;
-	struct fc_file dir = {.node = FUSE_ROOT_ID};
 	uint8_t buf[8192];
 	uint64_t off = 0;
 
-	OK(fc_opendir(k->c, dir.node, &o));
-	dir.fh = o.fh;
 	count_from_here(k);
 	for (;;) {
 		ssize_t n = fc_readdirplus(k->c, dir, buf, sizeof(buf), off);
@@ -195,6 +192,17 @@ static void list_all(struct counted *k, const char *what, unsigned int want)
 		}
 	}
 	expect_calls(k, what, want);
+}
+
+/* The whole directory: names new to the guest, then known ones. */
+static void list_all(struct counted *k, const char *what, unsigned int want)
+{
+	struct fc_file dir = {.node = FUSE_ROOT_ID};
+	struct fuse_open_out o;
+
+	OK(fc_opendir(k->c, dir.node, &o));
+	dir.fh = o.fh;
+	list(k, dir, what, want);
 	OK(fc_releasedir(k->c, dir));
 }
 
@@ -209,6 +217,45 @@ static void listings(void **state)
 	inject_detach(&k.in);
 }
 
+/* A guest that sends no OPEN: what it reads and writes stays open until it forgets it. */
+static void opens_nothing(void **state)
+{
+	static const char *const args[] = {"--zero-message-open", "--cache=always", "--no-posix-lock",
+		"--no-flock", "--tune=close-batch=0", NULL};
+	struct fc_file file;
+	struct counted k;
+	char data[16];
+
+	begin(&k, *state, args);
+	file = (struct fc_file){.node = look_up(&k, "f0")};
+	LEN(fc_read(k.c, file, data, 4, 0), 4); /* the thread finds out who it is */
+	OK(fc_forget(k.c, file.node, 1));
+	file.node = look_up(&k, "f1");
+	count_from_here(&k);
+	LEN(fc_read(k.c, file, data, 4, 0), 4);
+	expect_calls(&k, "the first READ", 3);
+	count_from_here(&k);
+	LEN(fc_read(k.c, file, data, 4, 0), 4);
+	expect_calls(&k, "the second READ", 4);
+	count_from_here(&k);
+	LEN(fc_read(k.c, file, data, 4, 0), 4);
+	expect_calls(&k, "READ", 1);
+	count_from_here(&k);
+	LEN(fc_write(k.c, file, "data", 4, 0), 4);
+	expect_calls(&k, "the first WRITE", 3);
+	LEN(fc_write(k.c, file, "data", 4, 0), 4);
+	count_from_here(&k);
+	LEN(fc_write(k.c, file, "data", 4, 0), 4);
+	expect_calls(&k, "WRITE", 1);
+	count_from_here(&k);
+	OK(fc_forget(k.c, file.node, 1));
+	expect_calls(&k, "FORGET", 3);
+	list(&k, (struct fc_file){.node = FUSE_ROOT_ID}, "new entries", 2 * FILES + 3); /* and openat */
+	look_up(&k, "f1");
+	list(&k, (struct fc_file){.node = FUSE_ROOT_ID}, "known entries", FILES + 3); /* and lseek */
+	inject_detach(&k.in);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -217,6 +264,7 @@ int main(void)
 		TEST_OWN(creates),
 		TEST_OWN(small_files),
 		TEST_OWN(listings),
+		TEST_OWN(opens_nothing),
 	};
 	return TEST_RUN_OWN(tests, TEST_SPLIT);
 }

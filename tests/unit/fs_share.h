@@ -67,6 +67,14 @@ static inline void share_new(struct share *s, struct fs_config cfg)
 	share_over(s, cfg, dir);
 }
 
+/* A new session, whose guest sends neither OPEN nor OPENDIR. */
+static inline void share_opens_nothing(struct share *s)
+{
+	struct op_features features = {.zero_message_open = true, .zero_message_opendir = true};
+
+	assert_int_equal(fs_ops.init(s->fs, &features), 0);
+}
+
 /* The directory stays. */
 static inline void share_leave(struct share *s)
 {

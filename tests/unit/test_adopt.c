@@ -157,6 +157,34 @@ static void test_named_descriptors(void **state)
 	share_free(&s);
 }
 
+/* Directories that are kept between requests are nobody's in the next process. */
+static void test_kept(void **state)
+{
+	struct nodeid f;
+	struct op_fh fh;
+	struct share s;
+	char byte;
+
+	(void)state;
+	share_new(&s, share_config());
+	share_opens_nothing(&s);
+	share_host_write(&s, "f", "text");
+	f = share_lookup(&s, "f");
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(share_read(&s, f, OP_NO_HANDLE, &byte, 1, 0), 1);
+	assert_int_equal(fs_op_opendir(s.fs, &s.c, NODEID_ROOT, 0, &fh), 0);
+	assert_int_equal(fs_op_releasedir(s.fs, &s.c, NODEID_ROOT, fh), 0);
+	assert_int_equal(share_counts(&s).handles, 1);
+	kept_forget(s.fs->kept, f); /* its process's end closes it */
+	kept_free(s.fs->kept);
+	s.fs->kept = NULL;
+	crash(&s);
+	share_opens_nothing(&s);
+	assert_int_equal(share_counts(&s).handles, 0);
+	assert_int_equal(share_read(&s, f, OP_NO_HANDLE, &byte, 1, 0), 1);
+	share_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +193,7 @@ int main(void)
 		cmocka_unit_test(test_half_records),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_named_descriptors),
+		cmocka_unit_test(test_kept),
 	};
 
 	waiter_setup();

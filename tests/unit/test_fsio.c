@@ -384,7 +384,7 @@ static void test_no_handle(void **state)
 	file = share_lookup(&s, "f");
 	fifo = share_lookup(&s, "p");
 	assert_int_equal(share_read(&s, file, OP_NO_HANDLE, buf, 8, 0), -EBADF);
-	s.fs->features.zero_message_open = true;
+	share_opens_nothing(&s);
 	assert_int_equal(share_read(&s, file, OP_NO_HANDLE, buf, 8, 0), 4);
 	assert_int_equal(share_write(&s, file, OP_NO_HANDLE, "+", 4, 0), 1);
 	assert_int_equal(share_write(&s, file, OP_NO_HANDLE, "!", 0, O_APPEND), 1);

@@ -289,7 +289,7 @@ static void test_create_without_handle(void **state)
 
 	(void)state;
 	share_new(&s, share_config());
-	s.fs->features.zero_message_open = true;
+	share_opens_nothing(&s);
 	assert_int_equal(create(&s, "f", O_RDWR, &e, &fh), 0);
 	assert_int_equal(fh.v, 0);
 	assert_int_equal(create(&s, "f", O_RDWR, &e, &fh), 0);
