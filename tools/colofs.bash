@@ -8,7 +8,11 @@ _colofs() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run upgrade --help --version" -- "$cur")
+		return
+	fi
+	if [ "${COMP_WORDS[1]}" = upgrade ]; then
+		mapfile -t COMPREPLY < <(compgen -f -W --help -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do

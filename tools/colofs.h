@@ -62,4 +62,7 @@ int share_finish(struct share *shares, size_t n, const char *at, struct err *e);
 /* `colofs run`. Returns the exit status; prints its own errors. */
 int run_guest(struct run_opts *o);
 
+/* `colofs upgrade`, with that word as @argv[0]. Likewise. */
+int upgrade_daemon(int argc, char **argv);
+
 #endif

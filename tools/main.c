@@ -6,9 +6,11 @@
 #include <string.h>
 
 static const char usage[] = "Usage: colofs run DIR[:TAG][:ro]... [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
+			    "       colofs upgrade SOCKET\n"
 			    "       colofs --help | --version\n"
 			    "\n"
-			    "run    boot a guest with DIR mounted and run COMMAND in it, or a shell\n"
+			    "run      boot a guest with DIR mounted and run COMMAND in it, or a shell\n"
+			    "upgrade  replace the colofsd at SOCKET by the installed one while it serves\n"
 			    "\n"
 			    "colofs run --help explains it with examples.\n";
 
@@ -37,6 +39,8 @@ int main(int argc, char **argv)
 
 	if (!strcmp(word, "run"))
 		return run(argc - 1, argv + 1);
+	if (!strcmp(word, "upgrade"))
+		return upgrade_daemon(argc - 1, argv + 1);
 	if (!strcmp(word, "--version"))
 		return puts("colofs " COLOFS_VERSION) < 0;
 	if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))

@@ -48,7 +48,7 @@ struct launcher {
 	int asker;		 /* abstract address of who wants to know; 0: nobody */
 	bool given;		 /* who served has given all away */
 	const char *why;	 /* why @next was ended; NULL: it was not */
-	char said[LINE_TEXT];	 /* by @next, at its end */
+	char said[LINE_TEXT];	 /* by @next, at its end; or the good news, once @old has left */
 	bool stopping;
 	int status; /* of the last that served */
 };
@@ -249,19 +249,19 @@ static void give(struct launcher *l)
 static void promote(struct launcher *l)
 {
 	uint64_t now = clock_ns();
-	char text[160];
-	int n = snprintf(
-		text, sizeof(text), "upgraded in %llu ms", (unsigned long long)(now - l->began) / 1000000);
+	int n = snprintf(l->said, sizeof(l->said), "upgraded in %llu ms",
+		(unsigned long long)(now - l->began) / 1000000);
 
 	if (l->stopped >= l->began && l->stopped <= now)
-		snprintf(text + n, sizeof(text) - (size_t)n, ", queue paused %llu ms",
+		snprintf(l->said + n, sizeof(l->said) - (size_t)n, ", queue paused %llu ms",
 			(unsigned long long)(now - l->stopped) / 1000000);
 	l->old = l->now;
 	l->now = l->next;
 	l->next = (struct daemon){.line = -1};
 	l->deadline = now + LEAVE_S * SECOND;
 	hush(&l->old.line);
-	answer(l, true, text);
+	if (!l->old.pid)
+		answer(l, true, l->said);
 }
 
 static void hear_next(struct launcher *l, const struct line_message *m)
@@ -303,7 +303,7 @@ static void hear(struct launcher *l, struct daemon *d)
 			hear_now(l, &m);
 		else if (r == 1)
 			hear_next(l, &m);
-		else if (r != -EPROTO)
+		else if (r != -EPROTO && r != -ECONNRESET) /* which comes ahead of its last words */
 			hush(&d->line);
 		none = 0;
 	}
@@ -336,10 +336,13 @@ static void reap(struct launcher *l)
 	int status;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		hear(l, &l->now); /* its last words */
+		hear(l, &l->next);
 		if (pid == l->next.pid) {
 			next_ended(l, status);
 		} else if (pid == l->old.pid) {
 			l->old.pid = 0;
+			answer(l, true, l->said);
 		} else if (pid == l->now.pid) {
 			l->now.pid = 0;
 			hush(&l->now.line);
@@ -368,7 +371,6 @@ static int watch(struct launcher *l)
 			continue;
 		if (p[0].revents)
 			take_signal(l);
-		/* A signal of an end came behind the last words. */
 		hear(l, &l->now);
 		hear(l, &l->next);
 		reap(l);

@@ -293,6 +293,8 @@ static int serve(struct daemon *d, const struct serve_config *cfg, struct err *e
 	d->opt.sandbox.file_handles = serve_uses_handles(s);
 	d->root.proc_self_fd = cfg->fs.proc_self_fd;
 	r = sandbox_lock(&d->opt.sandbox, d->worker ? SANDBOX_WORKER : SANDBOX_ALONE, &d->root, err);
+	if (r && cfg->on_trial)
+		return r;
 	if (!r) {
 		if (d->from >= 0)
 			take_place(d);
@@ -321,7 +323,7 @@ static int work(struct daemon *d, struct serve_config *cfg, struct err *err)
 	if (fd < 0)
 		return fd;
 	cfg->fs.proc_self_fd = fd;
-	cfg->whole = atomic_load(&rec->on_trial);
+	cfg->on_trial = atomic_load(&rec->on_trial);
 	cfg->overdue = NULL; /* what is outside is the supervisor's, or its parent's */
 	d->segment.adopt = rec->restarts > 0;
 	return serve(d, cfg, err);

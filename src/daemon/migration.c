@@ -260,6 +260,8 @@ bool migration_leave(struct migration *m)
 
 void migration_cancel(struct migration *m)
 {
+	if (!m)
+		return;
 	stop(m);
 	m->saved = m->doubt = m->loaded = false;
 	fs_paths_drop(&m->paths);

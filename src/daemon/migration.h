@@ -32,7 +32,7 @@ int migration_end(struct migration *m, struct err *err);
 
 /* The guest goes on here after all. */
 void migration_resume(struct migration *m);
-/* The session ends. */
+/* The session ends. NULL is allowed. */
 void migration_cancel(struct migration *m);
 /* The connection is gone. True if the guest goes on elsewhere, or may: what is here is of no use any more. */
 bool migration_leave(struct migration *m);

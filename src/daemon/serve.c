@@ -234,7 +234,7 @@ static int adopt(struct serve *s, struct err *err)
 	struct err why = {0};
 
 	s->broken = vhost_device_adopt(s->device, &why) != 0;
-	if (s->broken && s->cfg.whole)
+	if (s->broken && s->cfg.on_trial)
 		return err_set(err, EINVAL, "the connection cannot go on: %s", why.text);
 	if (s->broken)
 		log_warn("the connection cannot go on: %s", why.text);
@@ -281,7 +281,8 @@ int serve_new(const struct serve_config *cfg, struct serve **out, struct err *er
 	s->cfg = *cfg;
 	r = make_parts(s, err);
 	if (r) {
-		serve_free(s);
+		if (!cfg->on_trial)
+			serve_free(s);
 		return r;
 	}
 	*out = s;

@@ -29,8 +29,9 @@ struct serve_config {
 	/* Called by that thread at least every @alive_ms milliseconds while we live; 0: never. */
 	void (*alive)(void *arg);
 	uint32_t alive_ms;
-	void *arg;		 /* of these */
-	bool whole;		 /* the earlier worker's connection must be able to go on */
+	void *arg;     /* of these */
+	bool on_trial; /* an earlier worker's connection must be able to go on; until serve_run() another
+			  process may go on with it, so an error undoes nothing */
 	bool exit_on_disconnect; /* the first front-end's going ends the daemon; always so for a connected
 				    socket */
 	const struct segment *segment; /* of serve_segment(), or an earlier worker's to go on from (adopt) */

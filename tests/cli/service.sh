@@ -12,7 +12,7 @@ for unit in colofsd@.service colofsd@.socket; do
 done
 if command -v systemd-analyze >/dev/null; then
 	mkdir -p units/bin
-	sed "s|^ExecStart=[^ ]*|ExecStart=$COLOFSD|" "$UNITS/colofsd@.service" >units/colofsd@web.service
+	sed "s|^\(Exec[A-Z][a-z]*\)=[^ ]*|\1=$COLOFSD|" "$UNITS/colofsd@.service" >units/colofsd@web.service
 	cp "$UNITS/colofsd@.socket" units/colofsd@web.socket
 	systemd-analyze verify --man=no units/colofsd@web.service units/colofsd@web.socket >log.units 2>&1 || fail "systemd does not like the units"
 	! grep -i "colofsd@.*\(unknown\|ignor\)" log.units || fail "systemd ignores something"

@@ -1,0 +1,102 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# `colofs upgrade`: finds the daemon whatever it was started with, says how it went, and names what is wrong.
+. "$(dirname "$0")/lib.sh"
+: "${COLOFS:?names the command}"
+S=--shared-dir=share
+
+# upgrades WHAT: it says so, and the process that was started is the same, with others below it
+upgrades() {
+	_server=$(worker_of "$pid")
+	"$COLOFS" upgrade "$1" >log.answer 2>&1 || fail "colofs upgrade $1: status $?"
+	grep -q '^upgraded in [0-9]* ms, queue paused [0-9]* ms$' log.answer || fail "colofs upgrade $1: says no times"
+	[ -n "$(worker_of "$pid")" ] && [ "$(worker_of "$pid")" != "$_server" ] || fail "colofs upgrade $1: the same process serves"
+}
+
+# says STATUS WORDS ARG...: one line on standard error
+says() {
+	_status=$1 _words=$2
+	shift 2
+	timeout 60 "$COLOFS" upgrade "$@" >log.out 2>log.err
+	_got=$?
+	[ $_got = "$_status" ] || fail "colofs upgrade $*: status $_got"
+	[ ! -s log.out ] && [ "$(wc -l <log.err)" = 1 ] || fail "colofs upgrade $*: not one line"
+	grep -qF -e "$_words" log.err || fail "colofs upgrade $*: does not say '$_words'"
+}
+
+if [ "$(id -u)" = 0 ]; then modes="namespace chroot none"; else modes=none; fi
+for mode in $modes; do
+	start $S --socket-path=s --sandbox=$mode
+	upgrades s
+	upgrades "$dir/./s"
+	upgrades "$pid"
+	upgrades "$(worker_of "$pid")" # of the same daemon
+	[ "$(cat s.pid)" = "$pid" ] || fail "$mode: another pid file"
+	refused s.pid "in use by process $pid" $S --socket-path=s
+	kids=$(descendants_of "$pid")
+	stop TERM
+	[ "$status" = 0 ] && [ ! -e s ] && [ ! -e s.pid ] || fail "$mode: the end after an upgrade: status $status, left $(ls)"
+	for k in $kids; do gone "$k" || fail "$mode: $k is still there"; done
+
+	start $S --socket-path=s --sandbox=$mode
+	upgrades s
+	kids=$(descendants_of "$pid")
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null
+	for k in $kids; do until_true 5 gone "$k" || fail "$mode: SIGKILL left $k"; done
+	rm -f s s.pid
+
+	start $S --socket-path=s --sandbox=$mode --no-recover
+	says 125 "--no-recover" s
+	kill -USR2 "$pid"
+	stop TERM
+	[ "$status" = 0 ] || fail "$mode: --no-recover: SIGUSR2 ends it: status $status"
+done
+
+"$COLOFSD" ${COLOFSD_ARGS:-} $S --socket-path=s --daemonize >log 2>&1 || fail "--daemonize: status $?"
+pid=$(cat s.pid)
+started="$started $pid"
+upgrades s
+kill -TERM "$pid"
+until_true 5 gone "$pid" || fail "--daemonize: still there"
+
+# A program that is not there any more; and one that is again.
+cp "$COLOFSD" installed 2>/dev/null
+COLOFSD="$dir/installed" start $S --socket-path=s
+rm installed
+says 1 "cannot be run: No such file" s
+cp "$COLOFSD" installed
+upgrades s
+stop TERM
+
+# As another user, who is the only one inside; asked by himself, as all tests are by root. Not every host allows that.
+user="setpriv --reuid=65534 --regid=65534 --clear-groups"
+if [ "$(id -u)" = 0 ] && $user unshare -Ur true 2>/dev/null && [ -z "${COLOFSD_ARGS:-}" ]; then
+	mkdir -m 777 open
+	chmod 755 .
+	$user "$COLOFSD" $S --socket-path=open/s >log 2>&1 &
+	pid=$!
+	started="$started $pid"
+	until_true 10 grep -q 'info: serving' log || fail "another user cannot start it"
+	upgrades open/s
+	$user "$COLOFS" upgrade open/s >log.answer 2>&1 || fail "a user's own: status $?"
+	stop TERM
+	[ "$status" = 0 ] || fail "user: status $status"
+	start $S --socket-path=s
+	chmod 777 s
+	timeout 20 $user "$COLOFS" upgrade "$pid" >log.out 2>log.err
+	[ $? = 125 ] && grep -q "be root, or the daemon's user" log.err || fail "another's daemon"
+	stop TERM
+fi
+
+"$COLOFS" upgrade --help >log.out || fail "--help"
+grep -q "Exit status" log.out || fail "--help says too little"
+touch file
+says 125 "colofs upgrade SOCKET"
+says 125 "colofs upgrade SOCKET" --frob
+says 125 "file is no socket" file
+says 125 "nowhere cannot be found" nowhere
+says 125 "no colofsd that can be upgraded" $$
+says 125 "no such process" 4194304
+python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.bind("dead")'
+says 125 "nobody listens there" dead
