@@ -15,7 +15,6 @@
 #include <sys/epoll.h>
 
 #define STACK_SIZE	   (512 * 1024)
-#define SPARE_FOLLOWERS	   2  /* more than these end instead of waiting for work */
 #define EXTRA_PIECES	   64 /* descriptors that cross memory regions take more than one piece */
 #define TIDY_EVERY	   64 /* requests */
 #define URGENT_EVERY	   16 /* requests */
@@ -326,7 +325,7 @@ static void *serve(void *arg)
 	pthread_mutex_lock(&q->lock);
 	while (!q->ends) {
 		if (q->led || !(q->running || server_owes(q))) {
-			if (q->followers >= SPARE_FOLLOWERS)
+			if (q->followers >= SERVER_SPARE)
 				break;
 			q->followers++;
 			pthread_cond_wait(&q->lead, &q->lock);

@@ -13,6 +13,8 @@
 #include "daemon/poller.h"
 #include "daemon/queue.h"
 
+#define SERVER_SPARE 2u /* more followers than these end instead of waiting for work */
+
 struct server {
 	struct server *next;
 	struct queue *queue;

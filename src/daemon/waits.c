@@ -7,6 +7,8 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/cpus.h"
+#include "base/tune.h"
 
 /*
  * A waiting lock keeps a thread and descriptors of the ring for as long as it waits. Both are capped, or the
@@ -81,6 +83,13 @@ static int await_run(struct server *s)
 	return s->abandoned ? -ECANCELED : 0;
 }
 
+/* q->lock held. Another CPU may copy for the next request meanwhile. */
+static bool is_worth_sharing(const struct queue *q)
+{
+	return tune.copy_share && server_chain_waits(q) &&
+	       q->inflight - q->waiters < MIN(cpus_mine(), SERVER_SPARE + 1);
+}
+
 int server_may_block(void *arg, enum op_block kind)
 {
 	struct server *s = arg;
@@ -88,9 +97,9 @@ int server_may_block(void *arg, enum op_block kind)
 
 	autolock(&q->lock);
 	server_call_for_held(s);
-	if (kind == OP_BLOCK_IO)
+	if (kind == OP_BLOCK_IO || (kind == OP_BLOCK_COPY && is_worth_sharing(q)))
 		server_hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
-	if (kind == OP_BLOCK_IO || kind == OP_BLOCK_LONG)
+	if (kind == OP_BLOCK_IO || kind == OP_BLOCK_LONG || kind == OP_BLOCK_COPY)
 		return 0;
 	if (kind == OP_BLOCK_PEER)
 		return begin_peer(s);

@@ -40,6 +40,8 @@ enum op_block {
 	/* No op says this: a request begins that may take longer than those that are all but system calls on
 	 * what is in memory. Answers shall not be held back for it. */
 	OP_BLOCK_LONG,
+	/* No op says this: as OP_BLOCK_LONG, and what takes long is copying, which keeps a CPU busy. */
+	OP_BLOCK_COPY,
 	/* No op says this: a request that waited for a lock has its answer. The thread may have to wait until
 	 * its queue runs again. -ECANCELED: nobody is there any more to be answered. */
 	OP_BLOCK_ANSWER,

@@ -102,6 +102,7 @@ static const struct opcode unknown;
 /* Most bytes of a request and of its reply with which it is still quick. */
 #define QUICK_MAX     (64 * 1024)
 #define QUICK_ENTRIES (8 * 1024)
+#define COPY_MIN      (256 * 1024) /* takes far longer than to wake another thread */
 
 /* Where the reply's header goes, noted before handlers edit the vector. */
 static void find_reply_room(struct fuse_req *rq)
@@ -233,10 +234,21 @@ static bool is_quick(const struct fuse_req *rq, const struct opcode *op)
 	return op->flags & OPC_QUICK && rq->h.len <= QUICK_MAX && rq->room <= most;
 }
 
-void req_takes_long(struct fuse_req *rq)
+static void say_long(struct fuse_req *rq, enum op_block kind)
 {
 	if (rq->w->may_block)
-		rq->w->may_block(rq->w->arg, OP_BLOCK_LONG);
+		rq->w->may_block(rq->w->arg, kind);
+}
+
+void req_takes_long(struct fuse_req *rq)
+{
+	say_long(rq, OP_BLOCK_LONG);
+}
+
+/* One that reads so much. Those that write wait for each other in the host's kernel. */
+static bool is_copy(const struct fuse_req *rq, const struct opcode *op)
+{
+	return op->flags & OPC_QUICK && !(op->flags & OPC_ENTRIES) && rq->room > COPY_MIN;
 }
 
 static ssize_t run(struct fuse_req *rq, const struct opcode *op)
@@ -252,7 +264,7 @@ static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 		return r;
 	prepare_worker(rq);
 	if (!is_quick(rq, op))
-		req_takes_long(rq);
+		say_long(rq, is_copy(rq, op) ? OP_BLOCK_COPY : OP_BLOCK_LONG);
 	if (op->flags & OPC_ALONE) {
 		worker_exclusive_begin(rq->s);
 		r = handle(rq, op);

@@ -72,8 +72,8 @@ struct segment_plan fuse_session_plan(void);
 struct segment_plan fuse_listings_plan(void);
 
 /* @may_block and @arg: op_ctx's hook for requests this worker handles; called as may_block(arg, kind), with
- * OP_BLOCK_LONG ahead of each request that is not quick, and with OP_BLOCK_ANSWER once for each OP_BLOCK_LOCK
- * that was granted. May be NULL. */
+ * OP_BLOCK_LONG or OP_BLOCK_COPY ahead of each request that is not quick, and with OP_BLOCK_ANSWER once for
+ * each OP_BLOCK_LOCK that was granted. May be NULL. */
 struct fuse_worker *fuse_worker_new(
 	struct fuse_session *s, int (*may_block)(void *arg, enum op_block kind), void *arg);
 void fuse_worker_free(struct fuse_worker *w);

@@ -8,11 +8,13 @@
 #include "tracer.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define DEPTH	  16
 #define BLOCK	  4096u
+#define COPY	  (512u * 1024)
 #define SETTLE_US 10000
 
 /* What the guest asks of the device while the requests are under way. */
@@ -292,6 +294,61 @@ static void forgets(void **state)
 	end(&b);
 }
 
+/* Threads of the process that serves. */
+static unsigned int threads(const struct vm *vm)
+{
+	char path[64];
+	unsigned int n = 0;
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", spawn_server_pid(&vm->daemon));
+	d = opendir(path);
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void expect_readers(struct vm *vm, const char *option, bool several)
+{
+	const char *const args[] = {"--poll=0", option, NULL};
+	const struct vm_config cfg = {.client = {.depth = 4, .max_data = COPY}};
+	struct fuse_read_in arg[4];
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	struct fc_op op[4];
+	unsigned int before;
+
+	test_boot(vm, &cfg, args);
+	host_write_file(vm->daemon.share, "data", "data", 4);
+	OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "data", &e));
+	OK(fc_open(&vm->client[1], e.nodeid, O_RDONLY, &o));
+	before = threads(vm);
+	drv_hold(vm->client[1].q);
+	for (unsigned int i = 0; i < ARRAY_LEN(op); i++) {
+		fc_op_read(&op[i], &arg[i], (struct fc_file){e.nodeid, o.fh}, COPY, 0);
+		OK(fc_start_quietly(&vm->client[1], &op[i]));
+	}
+	drv_release(vm->client[1].q);
+	drv_kick(vm->client[1].q);
+	for (unsigned int i = 0; i < ARRAY_LEN(op); i++)
+		LEN(fc_wait(&vm->client[1], &op[i]), 4);
+	assert_int_equal(threads(vm) > before, several);
+	test_end(vm);
+}
+
+/* Where there are CPUs, more than one thread reads for a queue when there is much. */
+static void copies(void **state)
+{
+	cpu_set_t set;
+
+	OK(sched_getaffinity(0, sizeof(set), &set));
+	expect_readers(*state, NULL, CPU_COUNT(&set) > 1);
+	expect_readers(*state, "--tune=copy-share=0", false);
+}
+
 /* How often the daemon's threads have gone to sleep, or were made to. */
 static unsigned long switches(const struct vm *vm)
 {
@@ -348,6 +405,7 @@ int main(void)
 		TEST_OWN(new_names),
 		TEST_OWN(forgets),
 		TEST_OWN(opens_nothing),
+		TEST_OWN(copies),
 		TEST_OWN(idle),
 	};
 	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_PACKED);
