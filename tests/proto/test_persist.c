@@ -390,7 +390,20 @@ static void random_cuts_without_records(void **state)
 	cuts(boot(state, false, persistent));
 }
 
-/* The guest runs on while nobody is connected, and even the process that serves may die. */
+/* True once the process that served has been replaced by the program as it is now. */
+static bool replaced(const struct guest *g)
+{
+	struct worker w;
+
+	if (!worker_find(&w, &g->vm->daemon))
+		return true;
+	assert_int_equal(kill(g->vm->daemon.pid, SIGUSR2), 0);
+	for (int i = 0; i < 30000 && !kill(w.pid, 0); i++)
+		poll(NULL, 0, 1);
+	return kill(w.pid, 0);
+}
+
+/* The guest runs on while nobody is connected, and even the process that serves may die, or be replaced. */
 static void nobody_there(void **state)
 {
 	struct guest *g = boot(state, true, persistent);
@@ -415,6 +428,7 @@ static void nobody_there(void **state)
 	OK(fc_start(g->c, &op));
 	for (int i = 0; i < 3 && worker_find(&w, &g->vm->daemon); i++)
 		OK(worker_kill(&w, SIGKILL));
+	assert_true(replaced(g));
 	assert_false(host_can_lock(g, "lock"));
 	assert_false(host_exists(g->vm->daemon.share, "made"));
 	come_back(g);
