@@ -181,6 +181,7 @@ uint32_t queue_stop(struct queue *q)
 {
 	autolock(&q->lock);
 	drain(q);
+	urgent_leave(q); /* a leader that had given the lead away had no time for it */
 	urgent_unhost(q);
 	if (q->kick >= 0)
 		epoll_ctl(urgent_epoll(q), EPOLL_CTL_DEL, q->kick, NULL);

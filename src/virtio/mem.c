@@ -260,19 +260,13 @@ void *mem_at(const struct mem_map *m, struct gpa addr, uint64_t len)
 	return at(m->by_gpa, m->n, addr.v, len);
 }
 
-void *mem_at_near(const struct mem_map *m, struct gpa addr, uint64_t len, unsigned int *near)
+bool mem_find_near(const struct mem_map *m, struct gpa addr, struct mem_near *near)
 {
-	const struct place *p = &m->by_gpa[*near];
+	const struct place *p = find(m->by_gpa, m->n, addr.v);
 
-	if (*near >= m->n || addr.v - p->start >= p->size) {
-		p = find(m->by_gpa, m->n, addr.v);
-		if (!p)
-			return NULL;
-		*near = (unsigned int)(p - m->by_gpa);
-	}
-	if (!len || len > p->size - (addr.v - p->start))
-		return NULL;
-	return p->host + (addr.v - p->start);
+	if (p)
+		*near = (struct mem_near){.start = {p->start}, .size = p->size, .host = p->host};
+	return p;
 }
 
 void *mem_at_fva(const struct mem_map *m, struct fva addr, uint64_t len)

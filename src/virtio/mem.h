@@ -65,8 +65,27 @@ void mem_unref(
  */
 void *mem_at(const struct mem_map *m, struct gpa addr, uint64_t len);
 void *mem_at_fva(const struct mem_map *m, struct fva addr, uint64_t len);
-/* As mem_at(), quicker where the last one was in the same region: *near, at first 0, is where that was. */
-void *mem_at_near(const struct mem_map *m, struct gpa addr, uint64_t len, unsigned int *near);
+
+/* A region as mem_at_near() saw it: quicker for all that lies in the same one. {0}: none yet. It is of one
+ * map, and valid as long as that is referenced. */
+struct mem_near {
+	struct gpa start;
+	uint64_t size;
+	char *host;
+};
+bool mem_find_near(const struct mem_map *m, struct gpa addr, struct mem_near *near);
+/* As mem_at(). */
+static inline void *mem_at_near(const struct mem_map *m, struct gpa addr, uint64_t len, struct mem_near *near)
+{
+	uint64_t off = addr.v - near->start.v;
+
+	if (off >= near->size) {
+		if (!mem_find_near(m, addr, near))
+			return NULL;
+		off = addr.v - near->start.v;
+	}
+	return len && len <= near->size - off ? near->host + off : NULL;
+}
 
 /*
  * Appends the pieces of [addr, addr + len) to @iov, one a region crossed. Returns the number of pieces,

@@ -7,6 +7,8 @@
 #include "virtio/track.h"
 
 #include "base/arith.h"
+#include "base/tune.h"
+#include "virtio/chain.h"
 
 #include <errno.h>
 
@@ -120,12 +122,17 @@ static void advance(const struct vring *vr, uint16_t *pos, bool *wrap, uint32_t 
 }
 
 /* True if the guest has made the next descriptor available. Everything of it was written before its flags. */
-static bool waiting(const struct vring *vr)
+static bool waiting_at(const struct vring *vr, uint16_t at, bool wrap)
 {
 	const struct slot *ring = vr->at.desc;
-	uint16_t flags = load16_acquire(&ring[vr->avail].flags);
+	uint16_t flags = load16_acquire(&ring[at].flags);
 
-	return !(flags & DESC_AVAIL) != vr->avail_wrap && !(flags & DESC_USED) == vr->avail_wrap;
+	return !(flags & DESC_AVAIL) != wrap && !(flags & DESC_USED) == wrap;
+}
+
+static bool waiting(const struct vring *vr)
+{
+	return waiting_at(vr, vr->avail, vr->avail_wrap);
 }
 
 /* The entries of an indirect table follow each other; their flags other than WRITE mean nothing (2.8.7). */
@@ -211,6 +218,21 @@ static const char *walk(struct vring *vr, struct vring_chain *chain)
 	return why;
 }
 
+/* At the next slot and the one behind it. */
+static void look_ahead(struct vring *vr)
+{
+	const struct wire_desc *ring = vr->at.desc;
+	uint16_t at = vr->avail;
+	bool wrap = vr->avail_wrap;
+
+	if (!waiting(vr))
+		return;
+	ahead_pieces(vr, true, ring + at);
+	advance(vr, &at, &wrap, 1);
+	if (waiting_at(vr, at, wrap))
+		ahead_table(vr, true, ring + at);
+}
+
 static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
 {
 	if (!waiting(vr))
@@ -221,6 +243,8 @@ static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
 	track_packed_popped(vr);
 	advance(vr, &vr->avail, &vr->avail_wrap, chain->ndesc);
 	vr->inflight += chain->ndesc;
+	if (tune.look_ahead)
+		look_ahead(vr);
 	return 1;
 }
 

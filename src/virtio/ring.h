@@ -67,6 +67,7 @@ struct vring {
 	struct mem_log *log;
 	struct areas at;
 	struct gpa desc_gpa, used_gpa; /* for the log */
+	struct mem_near near;	       /* of @mem: where buffers were last */
 	uint32_t base;		       /* of a ring that is not started */
 	bool broken;
 	bool asked;	   /* wants_call() was asked since the start */
@@ -128,49 +129,6 @@ static inline bool event_passed(uint16_t event, uint16_t new, uint16_t old)
 {
 	return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
 }
-
-/*
- * The functions below that return text return NULL if all is well, else what is wrong with the chain.
- */
-
-/* Copies descriptor @i, which is below t->n, of a table of that kind of ring. Inline, with a constant for the
- * kind: a request of 1 MiB may have 257. */
-static inline const char *table_read(
-	const struct vring *vr, bool packed, const struct table *t, uint32_t i, struct desc *out)
-{
-	const volatile struct wire_desc *d;
-	uint16_t word[2];
-
-	if (t->at)
-		d = t->at + i;
-	else
-		d = mem_at(vr->mem, (struct gpa){t->gpa.v + i * sizeof(*d)}, sizeof(*d));
-	if (!d)
-		return "an indirect table is not in guest memory";
-	out->addr.v = le64toh(d->addr);
-	out->len = le32toh(d->len);
-	word[0] = le16toh(d->word[0]);
-	word[1] = le16toh(d->word[1]);
-	out->flags = word[packed];
-	out->other = word[!packed];
-	return NULL;
-}
-
-/* Turns *t into the indirect table that @d, of table *t, refers to. */
-const char *table_enter(const struct vring *vr, struct table *t, const struct desc *d);
-
-/* What chain_add() keeps between the descriptors of one chain. */
-struct walk {
-	struct vring_chain *chain;
-	uint64_t bytes;
-	struct gpa end;	   /* behind the last descriptor */
-	unsigned int near; /* mem_at_near() */
-	bool writable;	   /* a device-writable descriptor has come */
-};
-
-/* Appends the pieces of one descriptor to the chain; what follows the last one in memory becomes part of its
- * piece. */
-const char *chain_add(const struct vring *vr, struct walk *w, const struct desc *d);
 
 /* packed.c: the flags of slot @at, which is below the size; go on from the used position, with @units taken.
  */

@@ -3,6 +3,8 @@
 #include "virtio/track.h"
 
 #include "base/arith.h"
+#include "base/tune.h"
+#include "virtio/chain.h"
 
 #include <errno.h>
 
@@ -113,6 +115,31 @@ const char *split_walk(struct vring *vr, struct vring_chain *chain)
 	}
 }
 
+/* The descriptor of the chain that is @i behind the next one, all of which are there. NULL: the guest errs.
+ */
+static const struct wire_desc *head(const struct vring *vr, uint16_t i)
+{
+	const struct avail *a = vr->at.avail;
+	uint16_t id = load16(&a->ring[(vr->avail + i) & (vr->cfg.size - 1)]);
+
+	return id < vr->cfg.size ? (const struct wire_desc *)vr->at.desc + id : NULL;
+}
+
+/* @n chains are there behind the one that was taken. */
+static void look_ahead(struct vring *vr, uint16_t n)
+{
+	const struct wire_desc *first = head(vr, 0), *second, *third;
+
+	if (first)
+		ahead_pieces(vr, false, first);
+	second = n > 1 ? head(vr, 1) : NULL;
+	if (second)
+		ahead_table(vr, false, second);
+	third = n > 2 ? head(vr, 2) : NULL;
+	if (third)
+		__builtin_prefetch(third);
+}
+
 static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
 {
 	const struct avail *a = vr->at.avail;
@@ -133,6 +160,8 @@ static int pop(struct vring *vr, struct vring_chain *chain, const char **why)
 	track_split_popped(vr, chain);
 	vr->avail++;
 	vr->inflight++;
+	if (n > 1 && tune.look_ahead)
+		look_ahead(vr, (uint16_t)(n - 1));
 	return 1;
 }
 

@@ -3,7 +3,7 @@
  * What split and packed rings have in common: start, stop, the walk over descriptors, and what becomes of a
  * chain that is malformed. The layouts are in split.c and packed.c.
  */
-#include "virtio/ring.h"
+#include "virtio/chain.h"
 
 #include "base/arith.h"
 #include "base/log.h"
@@ -13,9 +13,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* The most that the specification allows in one chain. */
-#define CHAIN_MAX_BYTES (1ULL << 32)
 
 struct vring *vring_new(void)
 {
@@ -90,6 +87,7 @@ static void adopt(struct vring *vr, const struct areas *at, struct mem_map *mem,
 
 	vr->at = *at;
 	vr->mem = mem_ref(mem);
+	vr->near = (struct mem_near){0};
 	vr->log = log ? mem_log_ref(log) : NULL;
 	vr->used_gpa = vr->cfg.log_addr;
 	if (vr->cfg.packed) {
@@ -252,7 +250,7 @@ bool vring_watch(const struct vring *vr, struct vring_watch *w)
 	return true;
 }
 
-const char *table_enter(const struct vring *vr, struct table *t, const struct desc *d)
+const char *table_enter(struct vring *vr, struct table *t, const struct desc *d)
 {
 	uint64_t end;
 
@@ -268,35 +266,14 @@ const char *table_enter(const struct vring *vr, struct table *t, const struct de
 		return "an indirect table is too long";
 	if (!arith_add(d->addr.v, d->len, &end))
 		return "an indirect table wraps around";
-	*t = (struct table){.at = mem_at(vr->mem, d->addr, d->len),
+	*t = (struct table){.at = mem_at_near(vr->mem, d->addr, d->len, &vr->near),
 		.gpa = d->addr,
 		.n = d->len / (uint32_t)sizeof(struct wire_desc),
 		.indirect = true};
 	return NULL;
 }
 
-/* Of the one piece that a descriptor is nearly always: appends it. False: there is more to it. */
-static bool add_piece(const struct vring *vr, struct walk *w, const struct desc *d)
-{
-	struct vring_chain *c = w->chain;
-	unsigned int *n = w->writable ? &c->nout : &c->nin;
-	struct iovec *v = &c->iov[c->nin + c->nout];
-	char *p = mem_at_near(vr->mem, d->addr, d->len, &w->near);
-
-	if (!p)
-		return false;
-	if (*n && w->end.v == d->addr.v && (char *)v[-1].iov_base + v[-1].iov_len == p) {
-		v[-1].iov_len += d->len;
-		return true;
-	}
-	if (c->nin + c->nout == c->max)
-		return false;
-	*v = (struct iovec){.iov_base = p, .iov_len = d->len};
-	++*n;
-	return true;
-}
-
-static const char *add_pieces(const struct vring *vr, struct walk *w, const struct desc *d)
+const char *chain_add_pieces(struct vring *vr, struct walk *w, const struct desc *d)
 {
 	struct vring_chain *c = w->chain;
 	unsigned int used = c->nin + c->nout;
@@ -311,23 +288,6 @@ static const char *add_pieces(const struct vring *vr, struct walk *w, const stru
 	else
 		c->nin += (unsigned int)n;
 	return NULL;
-}
-
-const char *chain_add(const struct vring *vr, struct walk *w, const struct desc *d)
-{
-	const char *why = NULL;
-
-	if (d->flags & DESC_WRITE)
-		w->writable = true;
-	else if (w->writable)
-		return "a readable descriptor follows a writable one";
-	w->bytes += d->len;
-	if (w->bytes > CHAIN_MAX_BYTES)
-		return "it describes more than 4 GiB";
-	if (!add_piece(vr, w, d))
-		why = add_pieces(vr, w, d);
-	w->end.v = d->addr.v + d->len;
-	return why;
 }
 
 void ring_mark(const struct vring *vr, struct gpa area, uint64_t off, uint64_t len)

@@ -198,7 +198,7 @@ static void call_of_each(void **state)
 	struct batch b;
 
 	begin(&b, *state, VU_BIT(VU_F_EVENT_IDX), NULL);
-	expect_each(&b, CALLS_ALL, DEPTH / 4);
+	expect_each(&b, CALLS_ALL, DEPTH / 8);
 	end(&b);
 }
 
