@@ -127,17 +127,33 @@ static ssize_t run(struct server *s, const struct vring_chain *chain, struct fus
 	return fuse_worker_refuse(s->worker, fc, -EIO);
 }
 
+/* q->lock held. The memory as the ring has it now stays mapped until drop_mem(). */
+static void hold_mem(struct server *s)
+{
+	struct mem_map *mem = vring_mem(s->queue->ring);
+
+	if (s->mem == mem)
+		return;
+	mem_unref(s->mem);
+	s->mem = mem_ref(mem);
+}
+
+static void drop_mem(struct server *s)
+{
+	mem_unref(s->mem);
+	s->mem = NULL;
+}
+
 /* Handles the chain; q->lock is held before and after, not meanwhile. */
 static void handle(struct server *s, struct vring_chain *chain)
 {
 	struct queue *q = s->queue;
-	struct mem_map *mem = mem_ref(vring_mem(q->ring));
 	struct fuse_chain fc = {
 		.in = chain->iov, .nin = chain->nin, .out = chain->iov + chain->nin, .nout = chain->nout};
 	ssize_t written;
 
 	fc.intent = server_intent_of(q, chain);
-
+	hold_mem(s);
 	q->inflight++;
 	server_begin(s);
 	s->handled++;
@@ -153,7 +169,7 @@ static void handle(struct server *s, struct vring_chain *chain)
 	/* The log of now, not the one that there was when the request began: a migration may have begun
 	 * meanwhile. */
 	if (vring_log(q->ring))
-		mem_log_mark_iov(vring_log(q->ring), mem, s->log_iov, chain->nout, (uint64_t)written);
+		mem_log_mark_iov(vring_log(q->ring), s->mem, s->log_iov, chain->nout, (uint64_t)written);
 	if (!s->abandoned)
 		answer(s, chain, (uint32_t)written);
 	s->abandoned = false;
@@ -161,24 +177,23 @@ static void handle(struct server *s, struct vring_chain *chain)
 	q->inflight--;
 	if (!q->running)
 		pthread_cond_broadcast(&q->rest);
-	mem_unref(mem);
 }
 
 /* q->lock held before and after, not meanwhile. True: look at the ring again. */
-static bool poll_ring(struct queue *q)
+static bool poll_ring(struct server *s)
 {
+	struct queue *q = s->queue;
 	struct vring_watch w;
-	struct mem_map *mem;
 	bool ready;
 
 	if (!poller_wants(&q->poller) || !vring_watch(q->ring, &w))
 		return false;
-	mem = mem_ref(vring_mem(q->ring));
+	urgent_join(q);
+	hold_mem(s);
 	pthread_mutex_unlock(&q->lock);
 	ready = poller_look(&q->poller, &w);
 	pthread_mutex_lock(&q->lock);
-	mem_unref(mem);
-	return ready;
+	return ready || urgent_serve(s);
 }
 
 /*
@@ -201,8 +216,9 @@ static bool tidy_up(struct server *s)
 }
 
 /* q->lock held before and after. */
-static void sleep_until_kick(struct queue *q)
+static void sleep_until_kick(struct server *s)
 {
+	struct queue *q = s->queue;
 	struct epoll_event event;
 	int timeout = q->kick < 0 ? NO_KICK_TIMEOUT_MS : -1;
 	uint64_t began;
@@ -210,6 +226,7 @@ static void sleep_until_kick(struct queue *q)
 	urgent_leave(q);
 	if (!q->running || (!q->minders && vring_want_kick(q->ring)))
 		return;
+	drop_mem(s);
 	pthread_mutex_unlock(&q->lock);
 	began = clock_ns();
 	/* Both descriptors are edge-triggered and never read: whoever shares them cannot make us miss an edge
@@ -290,6 +307,7 @@ static void lead(struct server *s)
 {
 	struct queue *q = s->queue;
 	struct vring_chain chain;
+	bool busy = false; /* since it slept */
 
 	if (!server_fit_iov(s, q->size)) {
 		log_error("queue %u: no memory for a ring of %u", q->index, q->size);
@@ -298,21 +316,24 @@ static void lead(struct server *s)
 		return;
 	}
 	while (s->leads && (q->running || server_owes(q)) && !q->ends) {
-		int r;
+		int r = next_chain(s, &chain);
 
-		urgent_join(q);
-		r = next_chain(s, &chain);
 		if (r > 0) {
+			if (busy)
+				urgent_join(q);
+			busy = true;
 			serve_chain(s, &chain);
 			continue;
 		}
 		server_call_for_held(s);
+		busy = r == 0 && (urgent_serve(s) || poll_ring(s) || tidy_up(s));
 		if (r < 0)
 			break_queue(q);
-		else if (!urgent_serve(s) && !poll_ring(q) && !urgent_serve(s) && !tidy_up(s))
-			sleep_until_kick(q);
+		else if (!busy)
+			sleep_until_kick(s);
 	}
 	server_call_for_held(s);
+	drop_mem(s);
 	if (s->leads)
 		urgent_leave(q);
 }

@@ -20,6 +20,7 @@ struct server {
 	struct queue *queue;
 	pthread_t thread;
 	struct fuse_worker *worker;
+	struct mem_map *mem;	     /* the ring's, held while it leads and does not sleep; NULL: none */
 	struct iovec *iov, *log_iov; /* room for one chain; its writable part again, for the dirty log */
 	unsigned int iov_max;
 	bool leads;
@@ -102,9 +103,9 @@ int server_may_block(void *arg, enum op_block kind);
 /*
  * urgent.c. While leaders of other queues are awake, one at least, they look after the urgent queue between
  * their own requests, and the guest is asked for no kicks there. _join() and _leave() say that @q's leader
- * does, or is about to sleep, and may be repeated; _serve() does it, and returns whether there was something
- * to do. They do what nobody waits for, and leave all else to the urgent queue's own leader. Its kicks end
- * the sleep of the first queue's leader, if that one runs: _host() and _unhost() say so.
+ * does for a while, or is about to sleep, and may be repeated; _serve() does it, and returns whether there
+ * was something to do. They do what nobody waits for, and leave all else to the urgent queue's own leader.
+ * Its kicks end the sleep of the first queue's leader, if that one runs: _host() and _unhost() say so.
  */
 void urgent_join(struct queue *q);
 void urgent_leave(struct queue *q);

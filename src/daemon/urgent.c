@@ -98,7 +98,7 @@ bool urgent_serve(struct server *s)
 	struct queue *q = s->queue, *u = q->urgent;
 	unsigned int n = 0;
 
-	if (!q->minds || pthread_mutex_trylock(&u->lock))
+	if (!u || pthread_mutex_trylock(&u->lock))
 		return false;
 	if (server_chain_waits(u)) {
 		server_call_for_held(s);
