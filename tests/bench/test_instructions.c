@@ -97,10 +97,10 @@ static void names(void **state)
 	struct test *t = *state;
 
 	make_files(t);
-	expect(t, "LOOKUP, new, and FORGET", look_up_new, 7150);
+	expect(t, "LOOKUP, new, and FORGET", look_up_new, 7200);
 	guest_lookup(t, "f1");
-	expect(t, "LOOKUP, known", look_up_known, 3750);
-	expect(t, "GETATTR", get_attributes, 3300);
+	expect(t, "LOOKUP, known", look_up_known, 3450);
+	expect(t, "GETATTR", get_attributes, 3200);
 }
 
 static struct fc_file file;
@@ -152,10 +152,10 @@ static void files(void **state)
 	struct test *t = *state;
 
 	file = guest_create(t, "file", O_RDWR);
-	expect(t, "WRITE", write_block, 3650);
-	expect(t, "READ", read_block, 3150);
-	expect(t, "OPEN, FLUSH, RELEASE", open_and_close, 10700);
-	expect(t, "CREATE, RELEASE, UNLINK, FORGET", create_and_unlink, 15400);
+	expect(t, "WRITE", write_block, 3600);
+	expect(t, "READ", read_block, 3100);
+	expect(t, "OPEN, FLUSH, RELEASE", open_and_close, 9800);
+	expect(t, "CREATE, RELEASE, UNLINK, FORGET", create_and_unlink, 15000);
 	OK(fc_release(t->c, file));
 }
 
@@ -201,7 +201,7 @@ static void listings(void **state)
 	directory = (struct fc_file){t->dir, o.fh};
 	expect(t, "READDIRPLUS, a new entry, and FORGET", list_new, 4950);
 	list_known(t);
-	expect(t, "READDIRPLUS, a known entry", list_known, 1500);
+	expect(t, "READDIRPLUS, a known entry", list_known, 1250);
 	OK(fc_releasedir(t->c, directory));
 }
 
