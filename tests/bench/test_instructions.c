@@ -100,7 +100,7 @@ static void names(void **state)
 	expect(t, "LOOKUP, new, and FORGET", look_up_new, 7200);
 	guest_lookup(t, "f1");
 	expect(t, "LOOKUP, known", look_up_known, 3450);
-	expect(t, "GETATTR", get_attributes, 3200);
+	expect(t, "GETATTR", get_attributes, 3000);
 }
 
 static struct fc_file file;
@@ -152,8 +152,8 @@ static void files(void **state)
 	struct test *t = *state;
 
 	file = guest_create(t, "file", O_RDWR);
-	expect(t, "WRITE", write_block, 3600);
-	expect(t, "READ", read_block, 3100);
+	expect(t, "WRITE", write_block, 3350);
+	expect(t, "READ", read_block, 2900);
 	expect(t, "OPEN, FLUSH, RELEASE", open_and_close, 9800);
 	expect(t, "CREATE, RELEASE, UNLINK, FORGET", create_and_unlink, 15000);
 	OK(fc_release(t->c, file));
