@@ -224,5 +224,5 @@ uint64_t idtab_id(const struct idtab *t, const void *record)
 void *idtab_at(struct idtab *t, uint32_t index)
 {
 	autolock(&t->lock);
-	return index && index < *high_of(t) ? rec_at(t, index) : NULL;
+	return index && index < *high_of(t) && index < t->capacity ? rec_at(t, index) : NULL;
 }

@@ -280,13 +280,15 @@ int serve_new(const struct serve_config *cfg, struct serve **out, struct err *er
 		return err_set(err, ENOMEM, "no memory");
 	s->cfg = *cfg;
 	r = make_parts(s, err);
-	if (r) {
-		if (!cfg->on_trial)
-			serve_free(s);
-		return r;
+	if (!r) {
+		*out = s;
+		return 0;
 	}
-	*out = s;
-	return 0;
+	/* What an earlier process left is not ended here: its records may lie, and another may go on with
+	 * them. The process ends instead. */
+	if (!cfg->segment->adopt && !cfg->on_trial)
+		serve_free(s);
+	return r;
 }
 
 bool serve_uses_handles(const struct serve *s)
