@@ -308,6 +308,59 @@ static int unmap(void *arg, struct op_ctx *c, uint64_t off, uint64_t len)
 	return pass_end(d, c) ? -ECANCELED : guest_error(d, first);
 }
 
+static bool mapped(void *arg, uint32_t i, struct nodeid *node, struct op_mapping *m)
+{
+	struct dax *d = arg;
+	const struct dax_range *r = &d->ranges[i];
+
+	if (i >= d->nranges)
+		return false;
+	autolock(&d->lock);
+	node->v = r->node;
+	*m = (struct op_mapping){.file_off = r->file_off,
+		.window_off = (uint64_t)i * DAX_RANGE,
+		.len = r->node ? DAX_RANGE : 0,
+		.write = r->writes};
+	return true;
+}
+
+/* The control thread comes here, which must not wait for the front-end. */
+static int stay(struct dax *d)
+{
+	autolock(&d->index);
+	for (uint32_t i = 0; i < d->nfiles; i++) {
+		const struct dax_file *f = &d->files[i];
+
+		if (f->node && f->claimed && !claim_take(d->cfg.claims, f->claim))
+			log_warn("dax: another guest took a file that this one maps while it was to migrate: "
+				 "if that one cuts it, this one's VMM may end");
+	}
+	return 0;
+}
+
+static int moves(void *arg, bool away)
+{
+	const struct op_change all = {.len = UINT64_MAX};
+	struct dax *d = arg;
+	int first = 0;
+
+	if (!away)
+		return stay(d);
+	autolock(&d->lock);
+	adopt_settle(d);
+	if (d->unsettled)
+		return -EIO;
+	for (uint32_t i = 0; i < d->nfiles; i++) {
+		struct dax_file *f = &d->files[i];
+		int e = f->node ? each_range(d, f, &all, NULL, do_sync) : 0;
+
+		first = first ? first : e;
+		if (f->node && f->claimed)
+			claim_give(d->cfg.claims, f->claim);
+	}
+	return first;
+}
+
 /* A front-end that does not answer once is not asked for the rest. */
 static void reset(void *arg)
 {
@@ -413,6 +466,8 @@ int dax_new(const struct dax_config *cfg, const struct segment *seg, struct dax 
 		.change_end = change_end,
 		.sync = sync_file,
 		.seen = seen,
+		.mapped = mapped,
+		.moves = moves,
 		.reset = reset};
 	d->nranges = (uint32_t)(cfg->window / DAX_RANGE);
 	d->ranges = segment_at(seg, SEGMENT_DAX);

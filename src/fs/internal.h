@@ -80,6 +80,9 @@ void fs_found(struct fs *fs, const struct inode_use *dir, const char *name, stru
 uint32_t fs_window_mark(const struct fs *fs, const struct statx *st);
 int fs_window_seen(struct fs *fs, struct op_ctx *c, const struct op_entry *e);
 int fs_window_sync(struct fs *fs, struct op_ctx *c, struct nodeid node);
+/* Migration: the range of the window that another daemon had mapped. Of a thread that acts as the daemon. 0
+ * or -errno. */
+int fs_window_restore(struct fs *fs, struct nodeid node, const struct op_mapping *m);
 
 /*
  * namei.c: what makes a name notes the time ahead of it. When the request is run again and the name is there:

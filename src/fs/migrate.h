@@ -20,7 +20,8 @@ enum {
 	FS_RECORD_DATA,
 	FS_RECORD_HANDLE,
 	FS_RECORD_LOCK,
-	FS_RECORD_LAST = FS_RECORD_LOCK
+	FS_RECORD_WINDOW,
+	FS_RECORD_LAST = FS_RECORD_WINDOW
 };
 
 struct path_table;
@@ -33,8 +34,8 @@ void fs_paths_gather(struct fs *fs, struct path_table **paths, const _Atomic boo
 void fs_paths_drop(struct path_table **paths);
 
 /*
- * Writes all records. Then the guest's locks are gone from the host, so that the other side can have them:
- * fs_save_undo() takes them again if the guest goes on here.
+ * Writes all records. Then the guest's locks, and claims to files that it maps, are gone from the host, so
+ * that the other side can have them: fs_save_undo() takes them again if the guest goes on here.
  */
 void fs_save(struct fs *fs, struct path_table **paths, struct stream *out, const _Atomic bool *stop);
 void fs_save_undo(struct fs *fs);
@@ -45,8 +46,9 @@ void fs_save_doubt(struct fs *fs);
  * The other side, where no session lives: fs_load_begin(), fs_load() for each record of FS_RECORD_FIRST and
  * above in the order in which they were saved, fs_load_end() whatever came of it. 0 or -errno with @err;
  * after an error the caller ends the session (fuse_ops.destroy) ahead of fs_load_end(). With
- * --migration-on-error=guest-error only records that cannot be right are errors; log lines tell of what was
- * not found, and the guest gets errors. fs_load_begin() returns NULL without memory; fs_load_end() frees.
+ * --migration-on-error=guest-error only records that cannot be right are errors, and what the window had and
+ * has not here; log lines tell of what was not found, and the guest gets errors. fs_load_begin() returns NULL
+ * without memory; fs_load_end() frees.
  */
 struct fs_load;
 struct fs_load *fs_load_begin(struct fs *fs);

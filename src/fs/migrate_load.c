@@ -22,6 +22,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define WINDOW_RANGES_MAX (1u << 20) /* 2 TiB */
+
 /* An inode on its way. */
 struct arrival {
 	struct saved_inode s;
@@ -367,6 +369,27 @@ static int load_lock(struct fs_load *l, struct cursor *c, struct err *err)
 	return r ? missed(l, r, "a lock", "") : 0;
 }
 
+/*
+ * The guest goes on without asking: what is not there it would take for zeros. So that is an error in any
+ * case.
+ */
+static int load_window(struct fs_load *l, struct cursor *c, struct err *err)
+{
+	const void *p = cursor_take(c, sizeof(struct saved_window));
+	struct saved_window s;
+	struct op_mapping m;
+	int r;
+
+	if (!p || cursor_left(c))
+		return broken(err, "a range of the window");
+	memcpy(&s, p, sizeof(s));
+	m = (struct op_mapping){s.file_off, s.len, s.window_off, s.write};
+	r = s.write <= 1 ? fs_window_restore(l->fs, (struct nodeid){s.node}, &m) : -EINVAL;
+	if (r == -EINVAL)
+		return broken(err, "a range of the window");
+	return r ? err_sys(err, -r, "a file that the guest has mapped cannot be mapped here") : 0;
+}
+
 struct fs_load *fs_load_begin(struct fs *fs)
 {
 	struct fs_load *l = calloc(1, sizeof(*l));
@@ -379,6 +402,7 @@ struct fs_load *fs_load_begin(struct fs *fs)
 	l->left[FS_RECORD_DATA - FS_RECORD_FIRST] = UINT64_MAX;
 	l->left[FS_RECORD_HANDLE - FS_RECORD_FIRST] = fs->cfg.max_handles;
 	l->left[FS_RECORD_LOCK - FS_RECORD_FIRST] = LOCK_RANGES_MAX(fs->cfg.max_lock_owners);
+	l->left[FS_RECORD_WINDOW - FS_RECORD_FIRST] = WINDOW_RANGES_MAX;
 	path_walk_init(&l->walk, fs);
 	if (statx(fs->cfg.root, "", AT_EMPTY_PATH, INODE_KEY_MASK, &l->root))
 		log_warn("migration: the shared directory cannot be examined");
@@ -400,8 +424,10 @@ int fs_load(struct fs_load *l, uint32_t kind, struct cursor payload, struct err 
 		return load_data(l, &payload, err);
 	case FS_RECORD_HANDLE:
 		return load_handle(l, &payload, err);
-	default:
+	case FS_RECORD_LOCK:
 		return load_lock(l, &payload, err);
+	default:
+		return load_window(l, &payload, err);
 	}
 }
 

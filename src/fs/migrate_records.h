@@ -60,6 +60,12 @@ struct saved_lock {
 	uint32_t type, pid;
 };
 
+/* A range of the window that shows [@file_off, + @len) of a file. */
+struct saved_window {
+	uint64_t node, file_off, window_off, len;
+	uint32_t write, spare;
+};
+
 /* migrate_save.c: takes all locks again that the host lost; how many somebody else has. */
 uint32_t fs_locks_resume(struct fs *fs);
 

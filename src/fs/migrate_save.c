@@ -249,6 +249,25 @@ static uint32_t flocks(struct fs *fs, int op)
 	return lost;
 }
 
+/* What the guest stored in copies has to be in the files that the other side opens. */
+static void save_window(const struct op_window *w, struct stream *out)
+{
+	struct op_mapping m;
+	struct nodeid node;
+	int r = w->moves(w->arg, true);
+
+	for (uint32_t i = 0; !r && w->mapped(w->arg, i, &node, &m); i++) {
+		struct saved_window s = {node.v, m.file_off, m.window_off, m.len, m.write, 0};
+
+		if (m.len)
+			stream_put(out, FS_RECORD_WINDOW, &(struct iovec){&s, sizeof(s)}, 1);
+	}
+	if (!r)
+		return;
+	log_warn("migration: what the guest has mapped stays here: %s", strerrordesc_np(-r));
+	out->failed = r;
+}
+
 void fs_save(struct fs *fs, struct path_table **paths, struct stream *out, const _Atomic bool *stop)
 {
 	autofree struct saving *s = calloc(1, sizeof(*s));
@@ -269,6 +288,8 @@ void fs_save(struct fs *fs, struct path_table **paths, struct stream *out, const
 	lock_table_each(fs->locks, save_lock, out);
 	flocks(fs, LOCK_UN);
 	lock_table_suspend(fs->locks);
+	if (fs->cfg.window && fs->features.dax)
+		save_window(fs->cfg.window, out);
 }
 
 uint32_t fs_locks_resume(struct fs *fs)
@@ -278,8 +299,11 @@ uint32_t fs_locks_resume(struct fs *fs)
 
 void fs_save_undo(struct fs *fs)
 {
+	const struct op_window *w = fs->cfg.window;
 	uint32_t lost = fs_locks_resume(fs);
 
+	if (w && fs->features.dax)
+		w->moves(w->arg, false);
 	if (lost)
 		log_warn("%u locks of the guest went to somebody else while it was to migrate", lost);
 }

@@ -109,6 +109,20 @@ int fs_op_setupmapping(struct fs *fs, struct op_ctx *c, struct nodeid node, cons
 	return r ? r : w->map(w->arg, c, node, m, fd);
 }
 
+int fs_window_restore(struct fs *fs, struct nodeid node, const struct op_mapping *m)
+{
+	const struct op_window *w = fs->cfg.window;
+	autoinode struct inode_use u = {0};
+	int r = w && fs->features.dax ? inode_use(fs->inodes, node, &u) : -ENOSYS;
+
+	if (r)
+		return r;
+	if (u.inode->key.type != S_IFREG)
+		return -EINVAL;
+	autofd int fd = open_mapped(fs, NULL, u.fd, m->write);
+	return fd < 0 ? fd : w->map(w->arg, NULL, node, m, fd);
+}
+
 int fs_op_removemapping(struct fs *fs, struct op_ctx *c, uint64_t window_off, uint64_t len)
 {
 	const struct op_window *w = fs->cfg.window;

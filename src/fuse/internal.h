@@ -85,7 +85,8 @@ struct fuse_worker {
 
 	pthread_mutex_t lock; /* guards what follows, and ctx.cancelled's rise */
 	bool waits;	      /* the request may wait for another lock's holder */
-	pthread_t thread;     /* valid while @waits */
+	bool peer;	      /* it waits for the front-end: it can be cancelled, but not by the guest */
+	pthread_t thread;     /* valid while @waits or @peer */
 };
 
 /* One request on its way. On the stack of the thread that handles it. */
@@ -180,6 +181,8 @@ void *worker_scratch(struct fuse_worker *w, size_t size);
 
 /* Around a request that others may run beside. @waits: it can be cancelled meanwhile. */
 void worker_enter(struct fuse_worker *w, bool waits);
+/* Within any request, around its OP_BLOCK_PEER. */
+void worker_set_peer(struct fuse_worker *w, bool peer);
 void worker_leave(struct fuse_worker *w);
 
 /* Around what must run alone, on a thread that is in no request of the first kind: waits until the others'

@@ -241,6 +241,13 @@ struct op_window {
 	int (*sync)(void *arg, struct op_ctx *c, struct nodeid node);
 	/* The guest is about to learn the file's size and times. Not if what it would see is not that. */
 	int (*seen)(void *arg, struct op_ctx *c, struct nodeid node, const struct statx *st);
+	/*
+	 * Migration. Mapped: what the window's @i-th range shows, false from the last one on; len 0: nothing.
+	 * Moves: the guest goes on elsewhere (@away), where the files that it maps can be claimed from now
+	 * on, and find in them all that it stored; or here after all.
+	 */
+	bool (*mapped)(void *arg, uint32_t i, struct nodeid *node, struct op_mapping *m);
+	int (*moves)(void *arg, bool away);
 	/* The session ends: nothing is mapped any more. No other call runs meanwhile. */
 	void (*reset)(void *arg);
 };

@@ -160,6 +160,8 @@ static int may_block(struct op_ctx *ctx, enum op_block kind)
 		return 0;
 	w->handed_over = true;
 	r = w->may_block(w->arg, kind);
+	if ((kind == OP_BLOCK_PEER && !r) || kind == OP_BLOCK_PEER_DONE)
+		worker_set_peer(w, kind == OP_BLOCK_PEER);
 	w->gone |= kind == OP_BLOCK_PEER_DONE && r;
 	w->waited |= kind == OP_BLOCK_LOCK && !r;
 	return r;

@@ -95,8 +95,9 @@ ssize_t fuse_worker_forget(struct fuse_worker *w, struct fuse_chain *chain);
 ssize_t fuse_worker_refuse(struct fuse_worker *w, struct fuse_chain *chain, int error);
 
 /*
- * Cancels what this worker does now, if it waits for a lock (its op returns -EINTR soon). From any other
- * thread; the caller repeats it until the worker is done, as a signal may come just ahead of the wait.
+ * Cancels what this worker does now, if it waits for a lock or the front-end (its op returns -EINTR soon).
+ * From any other thread; the caller repeats it until the worker is done, as a signal may come just ahead of
+ * the wait.
  * @thread runs the worker.
  */
 void fuse_worker_cancel(struct fuse_worker *w, pthread_t thread);

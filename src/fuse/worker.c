@@ -120,6 +120,13 @@ void worker_enter(struct fuse_worker *w, bool waits)
 	w->waits = true;
 }
 
+void worker_set_peer(struct fuse_worker *w, bool peer)
+{
+	autolock(&w->lock);
+	w->thread = pthread_self();
+	w->peer = peer;
+}
+
 void worker_leave(struct fuse_worker *w)
 {
 	if (w->waits) {
@@ -132,7 +139,7 @@ void worker_leave(struct fuse_worker *w)
 static void cancel(struct fuse_worker *w)
 {
 	autolock(&w->lock);
-	if (!w->waits)
+	if (!w->waits && !w->peer)
 		return;
 	w->ctx.cancelled = true;
 	pthread_kill(w->thread, FUSE_CANCEL_SIGNAL);
@@ -144,7 +151,7 @@ void fuse_worker_cancel(struct fuse_worker *w, pthread_t thread)
 	cancel(w);
 }
 
-/* True if some worker was busy; those that wait for locks were told to stop. */
+/* True if some worker was busy; those that wait for locks or the front-end were told to stop. */
 static bool hurry_busy(struct fuse_session *s)
 {
 	bool any = false;

@@ -12,12 +12,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define NSEC		INT64_C(1000000000)
-#define ANSWER_NS	(5 * NSEC)
-#define ANSWER_SLOW_NS	(NSEC / 2)   /* of a front-end that let us wait before */
-#define MEMORY_FIRST_NS (NSEC / 4)   /* how long the first memory messages may take */
-#define MEMORY_LEAST_NS (NSEC / 500) /* and the later ones, at least */
-#define MEMORY_TRIES	3	     /* this often in vain, and none is expected any more */
+#define NSEC		  INT64_C(1000000000)
+#define ANSWER_NS	  (5 * NSEC)
+#define ANSWER_SLOW_NS	  (NSEC / 2) /* of a front-end that let us wait before */
+#define ANSWER_HURRIED_NS NSEC
+#define MEMORY_FIRST_NS	  (NSEC / 4)   /* how long the first memory messages may take */
+#define MEMORY_LEAST_NS	  (NSEC / 500) /* and the later ones, at least */
+#define MEMORY_TRIES	  3	       /* this often in vain, and none is expected any more */
 
 enum { ASKED_NOTHING, ASKED_PERHAPS, ASKED }; /* struct channel_asked: perhaps it was not even sent */
 
@@ -76,6 +77,7 @@ int channel_take(struct channel *ch, int fd)
 	old = atomic_exchange(&ch->fd, fd);
 	ch->asked->state = ASKED_NOTHING;
 	ch->slow = false;
+	channel_hurry(ch, false);
 	autolock(&ch->seen_lock);
 	ch->missed = 0;
 	ch->longest_ns = 0;
@@ -85,6 +87,11 @@ int channel_take(struct channel *ch, int fd)
 void channel_adopt(struct channel *ch, int fd)
 {
 	atomic_store(&ch->fd, fd);
+}
+
+void channel_hurry(struct channel *ch, bool hurried)
+{
+	atomic_store(&ch->hurried, hurried);
 }
 
 void channel_memory_told(struct channel *ch)
@@ -240,6 +247,13 @@ static int settle_late(struct channel *ch, int64_t deadline)
 	return r == -EREMOTEIO ? 0 : r;
 }
 
+static int64_t answer_ns(const struct channel *ch)
+{
+	if (ch->slow)
+		return ANSWER_SLOW_NS;
+	return atomic_load(&ch->hurried) ? ANSWER_HURRIED_NS : ANSWER_NS;
+}
+
 /* seen_lock held. How long a memory message may be waited for. */
 static int64_t patience(const struct channel *ch)
 {
@@ -281,14 +295,14 @@ int channel_shmem(struct channel *ch, enum wire_backend_request request, const s
 	int r;
 
 	autolock(&ch->lock);
-	deadline = now_ns() + (ch->slow ? ANSWER_SLOW_NS : ANSWER_NS);
+	deadline = now_ns() + answer_ns(ch);
 	r = settle_late(ch, deadline);
 	before = tables_so_far(ch);
 	if (!r)
 		r = ask(ch, &rq, fd, deadline, cancelled);
-	if (!r)
+	if (!r && !atomic_load(&ch->hurried))
 		await_memory(ch, before);
-	else
+	else if (r)
 		log_limited("vhost-user: the front-end did not %s shared memory: %s",
 			request == WIRE_BACKEND_SHMEM_MAP ? "map" : "unmap", strerrordesc_np(-r));
 	return r;

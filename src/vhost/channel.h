@@ -26,6 +26,7 @@ struct channel {
 	struct channel_asked *asked; /* what was not waited for to the end */
 	struct channel_asked own;
 	bool slow; /* a request timed out: the next ones wait less */
+	_Atomic bool hurried;
 
 	pthread_mutex_t seen_lock; /* guards what follows */
 	pthread_cond_t seen;
@@ -48,6 +49,12 @@ int channel_take(struct channel *ch, int fd);
 
 /* Control thread: the front-end has told of guest memory, which it does when a mapping has become visible. */
 void channel_memory_told(struct channel *ch);
+
+/*
+ * Control thread: the front-end waits for an answer of ours, with the guest at rest. So it tells of no
+ * memory, and answers requests soon, by another thread, or not at all.
+ */
+void channel_hurry(struct channel *ch, bool hurried);
 
 /*
  * WIRE_BACKEND_SHMEM_MAP with @fd, which stays the caller's, or _UNMAP with -1. Returns when the guest sees

@@ -14,7 +14,7 @@
 
 /*
  * With shared memory no memory slots are offered: each mapping would take one of QEMU's, which aborts when
- * they run out, and when a device is reset that still has some. Mappings do not migrate.
+ * they run out, and when a device is reset that still has some.
  */
 static uint64_t protocol_of(const struct vhost_config *cfg, const struct vhost_ops *ops)
 {
@@ -23,8 +23,7 @@ static uint64_t protocol_of(const struct vhost_config *cfg, const struct vhost_o
 
 	for (unsigned int i = 0; i < VHOST_MAX_SHMEM; i++)
 		if (cfg->shmem[i])
-			protocol = (protocol | WIRE_P_SHMEM) &
-				   ~(WIRE_P_CONFIGURE_MEM_SLOTS | WIRE_P_DEVICE_STATE);
+			protocol = (protocol | WIRE_P_SHMEM) & ~WIRE_P_CONFIGURE_MEM_SLOTS;
 	return protocol;
 }
 

@@ -116,6 +116,7 @@ static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 	save_commit(d);
 	q->goes_on = VRING_TRACK_NEW;
 	q->was = (struct vhost_layout){0};
+	channel_hurry(&d->channel, false);
 	r = d->ops->vq_start(d->arg, i, &vq, d->mem, memory_active_log(d), err);
 
 	q->running = !r;

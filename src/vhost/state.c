@@ -21,6 +21,7 @@ static int begin(struct vhost_device *d, struct message *m, struct err *err)
 		return err_set(err, EBUSY, "rings run while the state shall be transferred");
 	if (s.direction == WIRE_STATE_SAVE)
 		rings_leave(d);
+	channel_hurry(&d->channel, s.direction == WIRE_STATE_LOAD);
 	return d->ops->state_begin(d->arg, s.direction == WIRE_STATE_SAVE, fd_take(&fd), err);
 }
 
@@ -40,6 +41,7 @@ HANDLER(handle_check_device_state)
 	int r = d->ops->state_end(d->arg, err);
 
 	(void)m;
+	channel_hurry(&d->channel, false);
 	if (r)
 		log_warn("migration: %s", err->text);
 	reply_u64(reply, r ? 1 : 0);

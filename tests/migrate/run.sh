@@ -42,7 +42,7 @@ start() {
 	"$QEMU_ROOT/qemu" -M q35,memory-backend=mem,accel=tcg -cpu max -m 256M -no-reboot \
 		-object memory-backend-memfd,id=mem,size=256M,share=on -chardev socket,id=vu,path="$T/$name.sock" \
 		-device vhost-user-fs-pci,tag=share,chardev=vu -kernel "$image" -initrd "$T/initrd.gz" \
-		-append "console=ttyS0 quiet panic=-1 mount=rw script=$(base64 -w0 <<<"prog 600")" \
+		-append "console=ttyS0 quiet no_timer_check panic=-1 mount=rw script=$(base64 -w0 <<<"prog 600")" \
 		-display none -serial "file:$T/$name.out" -monitor "unix:$T/$name.mon,server,nowait" "$@" </dev/null 2>"$T/$name.err" &
 	pids+=($!)
 	wait_for "QEMU $name" test -S "$T/$name.mon"
@@ -98,9 +98,9 @@ wait_for "the guest" goes_on
 incoming lacking yes
 move first lacking failed
 grep -q "migration: .*victims/victim" "$T/lacking.log" || fail "the daemon does not say what it lacks"
-incoming second no
+incoming second no --dax-window=8M # QEMU's device has none
 move first second completed
-incoming third no --migration-on-error=guest-error
+incoming third no --dax-window=8M --migration-on-error=guest-error
 move second third completed
 incoming fourth yes --migration-on-error=guest-error
 move third fourth completed

@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include "state.h"
 #include "worker.h"
 
 #include <signal.h>
@@ -107,40 +108,7 @@ static void start_again(struct journey *j)
 
 static int save(struct vm *vm, struct journey *j)
 {
-	int p[2];
-	ssize_t n;
-	int r;
-
-	assert_int_equal(pipe(p), 0);
-	autofd int in = p[0];
-	r = fe_set_device_state(&vm->fe, VU_STATE_SAVE, p[1]);
-	close(p[1]);
-	if (r)
-		return r;
-	for (j->len = 0; (n = read(in, j->state + j->len, ENOUGH - j->len)) > 0;)
-		j->len += (size_t)n;
-	assert_int_equal(n, 0);
-	return fe_check_device_state(&vm->fe);
-}
-
-static int load_bytes(struct vm *vm, const uint8_t *state, size_t len)
-{
-	int p[2];
-	int r;
-
-	assert_int_equal(pipe(p), 0);
-	r = fe_set_device_state(&vm->fe, VU_STATE_LOAD, p[0]);
-	close(p[0]);
-	/* The daemon may have had enough before the end. */
-	for (size_t done = 0; !r && done < len;) {
-		ssize_t n = write(p[1], state + done, len - done);
-
-		if (n < 0)
-			break;
-		done += (size_t)n;
-	}
-	close(p[1]);
-	return r ? r : fe_check_device_state(&vm->fe);
+	return state_save(vm, j->state, ENOUGH, &j->len);
 }
 
 /* The other machine up to where a state can be loaded, with the share of @share. */
@@ -162,7 +130,7 @@ static void travel(struct journey *j, const char *const *args)
 	stop(j, &j->from);
 	OK(save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, args);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
 }
 
@@ -264,7 +232,7 @@ static void locks_change_hands(void **state)
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
 	assert_int_equal(flock(host, LOCK_UN), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
 }
 
@@ -441,7 +409,7 @@ static void waiters_move(void **state)
 	stop(j, &j->from);
 	OK(save(&j->from, j));
 	connect_other(j, j->from.daemon.share_path);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	carry_memory(j);
 	end_waits(j, &w);
 }
@@ -459,14 +427,14 @@ static void waiters_move_on(void **state)
 	stop(j, &j->from);
 	OK(save(&j->from, j));
 	connect_other(j, j->from.daemon.share_path);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	carry_memory(j);
 	OK(fc_getattr(at_from(j), j->file.node, 0, &attr));
 	first = j->to;
 	stop(j, &j->from);
 	OK(save(&j->from, j));
 	connect_other(j, first.daemon.share_path);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	carry_memory(j);
 	end_waits(j, &w);
 	test_end(&first);
@@ -495,7 +463,7 @@ static void again_and_again(void **state)
 	stop(j, &j->to);
 	OK(save(&j->to, j));
 	prepare(&third, j->from.daemon.share_path, NULL);
-	OK(load_bytes(&third, j->state, j->len));
+	OK(state_load(&third, j->state, j->len));
 	OK(vm_start(&third));
 	expect_whole(j, &third.client[1]);
 	test_end(&third);
@@ -563,7 +531,7 @@ static void there_and_back(void **state)
 	OK(vm_connect(&j->from));
 	OK(vm_make_memory(&j->from));
 	OK(vm_make_queues(&j->from));
-	OK(load_bytes(&j->from, j->state, j->len));
+	OK(state_load(&j->from, j->state, j->len));
 	OK(vm_start(&j->from));
 	read_some(at_from(j), dir, &pos, seen, MANY);
 	read_some(at_from(j), whole, &end, twice, 1);
@@ -602,7 +570,7 @@ static void confirmed(void **state)
 	assert_int_equal(renameat(j->from.daemon.share, "dir", j->from.daemon.share, "elsewhere"), 0);
 	OK(save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 }
 
 /* The name by which the guest knows a file goes; it has another, which no cache tells. */
@@ -665,7 +633,7 @@ static void to_a_copy(void **state)
 	assert_int_equal(symlinkat("file", j->to.daemon.share, "dir/link"), 0);
 	copy_file(j->from.daemon.share, j->to.daemon.share, "dir/file");
 	copy_file(j->from.daemon.share, j->to.daemon.share, "moved");
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
 	expect_whole(j, at_to(j));
 }
@@ -679,7 +647,7 @@ static void abort_if_missing(void **state)
 	OK(save(&j->from, j));
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "hidden"), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	ERR(load_bytes(&j->to, j->state, j->len), EREMOTEIO);
+	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
 	/* Nothing is left of it there, and the guest goes on here. */
 	OK(vm_start(&j->to));
 	OK(vm_mount(&j->to));
@@ -700,7 +668,7 @@ static void guest_error_if_missing(void **state)
 	OK(save(&j->from, j));
 	assert_int_equal(unlinkat(j->from.daemon.share, "moved", 0), 0);
 	prepare(&j->to, j->from.daemon.share_path, args);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
 	ERR(fc_getattr(at_to(j), j->moved.node, 0, &attr), ESTALE);
 	assert_true(fc_read(at_to(j), j->moved, &byte, 1, 0) < 0);
@@ -726,12 +694,12 @@ static void by_file_handle(void **state)
 	OK(save(&j->from, j));
 	assert_int_equal(renameat(j->from.daemon.share, "dir", j->from.daemon.share, "renamed"), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	snprintf(outside, sizeof(outside), "%s/outside", j->from.daemon.dir);
 	assert_int_equal(renameat(j->from.daemon.share, "moved", AT_FDCWD, outside), 0);
 	test_end(&j->to);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	ERR(load_bytes(&j->to, j->state, j->len), EREMOTEIO);
+	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
 }
 
 static void handles_verified(void **state)
@@ -744,12 +712,12 @@ static void handles_verified(void **state)
 	stop(j, &j->from);
 	OK(save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	test_end(&j->to);
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "was"), 0);
 	host_write(j, "moved", "other");
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	ERR(load_bytes(&j->to, j->state, j->len), EREMOTEIO);
+	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
 }
 
 /* Nobody asked for it: another file of the same name will do. */
@@ -763,7 +731,7 @@ static void handles_not_verified(void **state)
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "was"), 0);
 	host_write(j, "moved", "other");
 	prepare(&j->to, j->from.daemon.share_path, NULL);
-	OK(load_bytes(&j->to, j->state, j->len));
+	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
 	expect_data(at_to(j), j->moved, "other");
 }
@@ -780,15 +748,15 @@ static void damaged(void **state)
 	OK(save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, args);
 	for (size_t at = 0; at < j->len; at += 1 + at % 3)
-		ERR(load_bytes(&j->to, j->state, at), EREMOTEIO);
+		ERR(state_load(&j->to, j->state, at), EREMOTEIO);
 	for (size_t at = 0; at < j->len; at++) {
 		memcpy(bad, j->state, j->len);
 		bad[at] ^= (uint8_t)(1 + at % 255);
-		ERR(load_bytes(&j->to, bad, j->len), EREMOTEIO);
+		ERR(state_load(&j->to, bad, j->len), EREMOTEIO);
 	}
 	memcpy(bad, j->state, j->len);
-	ERR(load_bytes(&j->to, bad, j->len + 1), EREMOTEIO);
-	OK(load_bytes(&j->to, j->state, j->len));
+	ERR(state_load(&j->to, bad, j->len + 1), EREMOTEIO);
+	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
 	expect_data(at_to(j), j->file, "0123456789");
 	start_again(j);
@@ -805,7 +773,7 @@ static void other_options(void **state)
 	stop(j, &j->from);
 	OK(save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, args);
-	ERR(load_bytes(&j->to, j->state, j->len), EREMOTEIO);
+	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
 }
 
 static void out_of_turn(void **state)
@@ -819,7 +787,7 @@ static void out_of_turn(void **state)
 	stop(j, &j->from);
 	assert_int_equal(pipe(p), 0);
 	ERR(fe_set_device_state(&j->from.fe, 2, p[1]), EREMOTEIO);
-	ERR(load_bytes(&j->from, j->state, 0), EREMOTEIO);
+	ERR(state_load(&j->from, j->state, 0), EREMOTEIO);
 	/* Nobody closes, and nobody reads: the end is told all the same. */
 	OK(fe_set_device_state(&j->from.fe, VU_STATE_LOAD, p[0]));
 	ERR(fe_set_device_state(&j->from.fe, VU_STATE_LOAD, p[0]), EREMOTEIO);

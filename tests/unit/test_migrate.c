@@ -479,6 +479,72 @@ static void test_forged_file_handle(void **state)
 	forged_end(&f);
 }
 
+/* A window that says no to what lies outside of it, and otherwise notes what it was asked. */
+static struct {
+	struct nodeid node;
+	struct op_mapping m;
+	int flags;
+} mapped;
+
+static int fake_map(void *arg, struct op_ctx *c, struct nodeid node, const struct op_mapping *m, int fd)
+{
+	(void)arg;
+	(void)c;
+	if (m->window_off)
+		return -EINVAL;
+	mapped.node = node;
+	mapped.m = *m;
+	mapped.flags = fcntl(fd, F_GETFL) & O_ACCMODE;
+	return m->file_off ? -EIO : 0;
+}
+
+static void fake_reset(void *arg)
+{
+	(void)arg;
+}
+
+static int put_window(struct forged *f, uint64_t node, uint64_t file_off, uint64_t window_off, uint32_t write)
+{
+	struct saved_window s = {node, file_off, window_off, 4096, write, 0};
+
+	return put(f, FS_RECORD_WINDOW, &s, sizeof(s), NULL, 0);
+}
+
+/* What was mapped is mapped here, or the guest does not come: whatever --migration-on-error says. */
+static void test_forged_window(void **state)
+{
+	static const struct op_window window = {.map = fake_map, .reset = fake_reset};
+	struct op_features features = {.dax = true};
+	struct fs_config cfg = lenient();
+	struct forged f;
+
+	(void)state;
+	forged_begin(&f, cfg);
+	assert_int_equal(put_inode(&f, 20, S_IFREG, "file"), 0);
+	assert_int_equal(put_window(&f, 20, 0, 0, 0), -ENOSYS);
+	forged_end(&f);
+	cfg.window = &window;
+	forged_begin(&f, cfg);
+	assert_int_equal(fs_ops.init(f.s.fs, &features), 0);
+	assert_int_equal(put_inode(&f, 20, S_IFREG, "file"), 0);
+	assert_int_equal(put_inode(&f, 21, S_IFDIR, "dir"), 0);
+	assert_int_equal(put_inode(&f, 22, S_IFREG, "nowhere"), 0);
+	assert_int_equal(put_window(&f, 20, 0, 0, 1), 0);
+	assert_int_equal(mapped.node.v, 20);
+	assert_int_equal(mapped.m.len, 4096);
+	assert_true(mapped.m.write);
+	assert_int_equal(mapped.flags, O_RDWR);
+	assert_int_equal(put_window(&f, 20, 0, 0, 2), -EPROTO);
+	assert_int_equal(put_window(&f, 20, 0, 4096, 0), -EPROTO);
+	assert_int_equal(put_window(&f, 20, 4096, 0, 0), -EIO);
+	assert_int_equal(put_window(&f, 21, 0, 0, 0), -EPROTO);
+	assert_int_equal(put_window(&f, 22, 0, 0, 0), -ESTALE);
+	assert_int_equal(put_window(&f, 23, 0, 0, 0), -ESTALE);
+	assert_int_equal(put(&f, FS_RECORD_WINDOW, &features, sizeof(features), NULL, 0), -EPROTO);
+	assert_int_equal(put_handle(&f, 1, 20, O_RDONLY, 0), -EPROTO); /* the order */
+	forged_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_forged_many),
 		cmocka_unit_test(test_forged_readonly),
 		cmocka_unit_test(test_forged_file_handle),
+		cmocka_unit_test(test_forged_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
