@@ -586,6 +586,7 @@ static int run(struct daemon *d, char *const argv[])
 		r = enter(d, &err);
 	if (!r)
 		r = serve_somehow(d, &err);
+	fdmap_free(&d->stored.fds);
 	if (!d->worker)
 		outside_remove(&d->outside);
 	if (r > 0)
