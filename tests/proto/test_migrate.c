@@ -327,132 +327,6 @@ static void writer_dies(void **state)
 	expect_whole(j, at_from(j));
 }
 
-/* Two who wait for locks. */
-struct waiters {
-	struct fc_file other;
-	struct fuse_lk_in record, flock;
-	struct fc_op record_op, flock_op;
-};
-
-static void begin_waits(struct journey *j, struct waiters *w)
-{
-	struct fuse_attr_out attr;
-
-	w->other = open_file(at_from(j), j->moved.node, O_RDONLY);
-	w->record = lock(j->file, 5, F_WRLCK, 0);
-	w->flock = lock(w->other, 6, F_WRLCK, FUSE_LK_FLOCK);
-	w->flock.lk.start = 0;
-	w->flock.lk.end = FC_OFFSET_MAX;
-	OK(fc_setlkw_start(at_from(j), j->file.node, &w->record, &w->record_op));
-	OK(fc_getattr(at_from(j), j->file.node, 0, &attr));
-	OK(fc_setlkw_start(at_from(j), w->other.node, &w->flock, &w->flock_op));
-	for (unsigned int i = 0; i < 20; i++)
-		OK(fc_getattr(at_from(j), j->file.node, 0, &attr));
-}
-
-/* They wait still, and get what they wait for when it is given back. */
-static void end_waits(struct journey *j, struct waiters *w)
-{
-	struct fuse_lk_in held = lock(j->file, 1, F_UNLCK, 0), other = lock(j->file, 7, F_WRLCK, 0);
-	struct fuse_lk_in flock = w->flock;
-
-	fc_reap(at_from(j), NULL, 50);
-	assert_false(w->record_op.done || w->flock_op.done);
-	OK(fc_setlk(at_from(j), j->file.node, &held));
-	OK(fc_wait(at_from(j), &w->record_op));
-	ERR(fc_setlk(at_from(j), j->file.node, &other), EAGAIN);
-	assert_false(w->flock_op.done);
-	flock.fh = j->moved.fh;
-	flock.owner = 2;
-	flock.lk.type = F_UNLCK;
-	OK(fc_setlk(at_from(j), j->moved.node, &flock));
-	OK(fc_wait(at_from(j), &w->flock_op));
-	flock.lk.type = F_RDLCK;
-	ERR(fc_setlk(at_from(j), j->moved.node, &flock), EAGAIN);
-	OK(fc_flush(at_from(j), j->file, 5));
-	OK(fc_setlk(at_from(j), j->file.node, &other));
-}
-
-/* The guest's memory, and with it the rings, are with the other daemon now. */
-static void carry_memory(struct journey *j)
-{
-	struct frontend fe = j->from.fe;
-	struct spawn daemon = j->from.daemon;
-
-	j->from.fe = j->to.fe;
-	j->from.daemon = j->to.daemon;
-	j->to.fe = fe;
-	j->to.daemon = daemon;
-	for (unsigned int i = 0; i < j->from.queues; i++)
-		j->from.queue[i].cfg.base = j->base[i];
-	OK(vm_start(&j->from));
-}
-
-static void connect_other(struct journey *j, const char *share)
-{
-	struct vm_config cfg = {.protocol = PROTOCOL, .features = VM_FEATURES};
-	struct spawn_config spawn = {.share = share};
-
-	cfg.features |= test_packed() ? VU_BIT(VU_F_RING_PACKED) : 0;
-	vm_configure(&j->to, &cfg);
-	OK(spawn_start(&j->to.daemon, &spawn, &j->to.err));
-	OK(vm_connect(&j->to));
-}
-
-static void waiters_move(void **state)
-{
-	struct journey *j = *state;
-	struct waiters w;
-
-	begin(j, NULL);
-	begin_waits(j, &w);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
-	connect_other(j, j->from.daemon.share_path);
-	OK(state_load(&j->to, j->state, j->len));
-	carry_memory(j);
-	end_waits(j, &w);
-}
-
-/* Two of three daemons only have them in passing. */
-static void waiters_move_on(void **state)
-{
-	struct journey *j = *state;
-	struct fuse_attr_out attr;
-	struct waiters w;
-	struct vm first;
-
-	begin(j, NULL);
-	begin_waits(j, &w);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
-	connect_other(j, j->from.daemon.share_path);
-	OK(state_load(&j->to, j->state, j->len));
-	carry_memory(j);
-	OK(fc_getattr(at_from(j), j->file.node, 0, &attr));
-	first = j->to;
-	stop(j, &j->from);
-	OK(save(&j->from, j));
-	connect_other(j, first.daemon.share_path);
-	OK(state_load(&j->to, j->state, j->len));
-	carry_memory(j);
-	end_waits(j, &w);
-	test_end(&first);
-}
-
-static void waiters_stay(void **state)
-{
-	struct journey *j = *state;
-	struct waiters w;
-
-	begin(j, NULL);
-	begin_waits(j, &w);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
-	start_again(j);
-	end_waits(j, &w);
-}
-
 static void again_and_again(void **state)
 {
 	struct journey *j = *state;
@@ -840,13 +714,7 @@ int main(void)
 		JOURNEY(left_alone),
 	};
 
-	const struct CMUnitTest of_rings[] = {
-		JOURNEY(waiters_move),
-		JOURNEY(waiters_move_on),
-		JOURNEY(waiters_stay),
-	};
-
 	signal(SIGPIPE,
 		SIG_IGN); /* the daemon may have had enough of a state before we have written it all */
-	return TEST_RUN_OWN(tests, TEST_SPLIT) + TEST_RUN_OWN(of_rings, TEST_SPLIT | TEST_PACKED);
+	return TEST_RUN_OWN(tests, TEST_SPLIT);
 }
