@@ -297,7 +297,7 @@ static int ask(const struct proc *p, char *text, size_t size, struct err *err)
 int upgrade_daemon(int argc, char **argv)
 {
 	char text[1024];
-	struct proc p;
+	struct proc p = {0};
 	struct err err;
 
 	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))

@@ -294,7 +294,7 @@ static void hear_now(struct launcher *l, const struct line_message *m)
 /* All that is there. */
 static void hear(struct launcher *l, struct daemon *d)
 {
-	struct line_message m;
+	struct line_message m = {0};
 	uint32_t none = 0;
 	int r;
 

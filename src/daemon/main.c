@@ -619,6 +619,7 @@ int main(int argc, char *argv[])
 		help_print_capabilities(stdout);
 		break;
 	}
+	fdmap_free(&d.stored.fds);
 	options_free(&d.opt);
 	return status;
 }
