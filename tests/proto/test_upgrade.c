@@ -3,6 +3,7 @@
  * The program is replaced while its guest is at work: nothing is lost, and nothing waits for long. And where
  * it cannot be, whatever the new program does, the old one goes on.
  */
+#include "dax_guest.h"
 #include "load.h"
 #include "test.h"
 
@@ -294,6 +295,32 @@ static void front_ends(void **state)
 	test_end(vm);
 }
 
+/* What is mapped in a window stays so, and follows its file. */
+static void window_stays(void **state)
+{
+	struct vm *vm = *state;
+	size_t size = RANGE + 5000;
+	struct fc_file f;
+
+	dax_boot(vm, dax_args_all);
+	if (!can_upgrade(vm))
+		skip();
+	f = dax_open(vm, dax_file(vm, "f", size));
+	OK(dax_map(vm, f.node, 0, 0, WRITE));
+	OK(dax_map(vm, f.node, RANGE, 1, WRITE));
+	for (unsigned int i = 0; i < 2; i++) {
+		upgrade(vm);
+		SEES(vm, 0, dax_data, size);
+		LEN(fc_write(&vm->client[1], f, dax_data + size, 3000, size), 3000);
+		size += 3000;
+		SEES(vm, 0, dax_data, size);
+	}
+	OK(dax_unmap(vm, 0));
+	OK(dax_unmap(vm, 1));
+	host_expect_file(vm->daemon.share, "f", dax_data, size);
+	test_end(vm);
+}
+
 /* Two queues with requests in flight all the time, every byte verified. */
 static void under_load(void **state)
 {
@@ -525,6 +552,7 @@ int main(void)
 		TEST_OWN(held_inherited),
 		TEST_OWN(moved),
 		TEST_OWN(front_ends),
+		TEST_OWN(window_stays),
 		TEST_OWN(other_layout),
 		TEST_OWN(broken_programs),
 		TEST_OWN(silent_program),
