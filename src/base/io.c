@@ -103,11 +103,8 @@ size_t iov_write(const struct iovec *iov, unsigned int n, size_t off, const void
 	return copy(iov, n, off, (char *)(uintptr_t)buf, len, true);
 }
 
-size_t iov_clip(struct iovec **iov, unsigned int *n, size_t off, size_t len)
+void iov_skip(struct iovec **iov, unsigned int *n, size_t off)
 {
-	size_t total = 0;
-	unsigned int kept = 0;
-
 	while (*n && off >= (*iov)->iov_len) {
 		off -= (*iov)->iov_len;
 		(*iov)++;
@@ -117,6 +114,14 @@ size_t iov_clip(struct iovec **iov, unsigned int *n, size_t off, size_t len)
 		(*iov)->iov_base = (char *)(*iov)->iov_base + off;
 		(*iov)->iov_len -= off;
 	}
+}
+
+size_t iov_clip(struct iovec **iov, unsigned int *n, size_t off, size_t len)
+{
+	size_t total = 0;
+	unsigned int kept = 0;
+
+	iov_skip(iov, n, off);
 	while (kept < *n && total < len) {
 		struct iovec *v = &(*iov)[kept++];
 

@@ -19,6 +19,9 @@ size_t iov_total(const struct iovec *iov, unsigned int n);
 size_t iov_read(const struct iovec *iov, unsigned int n, size_t off, void *buf, size_t len);
 size_t iov_write(const struct iovec *iov, unsigned int n, size_t off, const void *buf, size_t len);
 
+/* Makes *iov, *n describe the bytes from @off on, by editing its first element in place. */
+void iov_skip(struct iovec **iov, unsigned int *n, size_t off);
+
 /*
  * Makes *iov, *n describe only the bytes [off, off + len) (less if there are fewer), by editing the elements
  * in place. Returns the bytes that the result describes.

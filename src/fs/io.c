@@ -27,6 +27,7 @@
 struct transfer {
 	struct iovec *iov;
 	unsigned int n;
+	size_t left;
 	off_t off;
 	ssize_t done;
 };
@@ -37,7 +38,7 @@ static int transfer_begin(struct transfer *t, struct iovec *iov, unsigned int n,
 
 	if (off > INT64_MAX || len > SSIZE_MAX || len > INT64_MAX - off)
 		return -EINVAL;
-	*t = (struct transfer){.iov = iov, .n = n, .off = (off_t)off};
+	*t = (struct transfer){.iov = iov, .n = n, .left = len, .off = (off_t)off};
 	return 0;
 }
 
@@ -56,7 +57,11 @@ static ssize_t transfer_error(const struct transfer *t, int error)
 
 static void transfer_advance(struct transfer *t, ssize_t by)
 {
-	iov_clip(&t->iov, &t->n, (size_t)by, SIZE_MAX);
+	if ((size_t)by < t->left)
+		iov_skip(&t->iov, &t->n, (size_t)by);
+	else
+		t->n = 0;
+	t->left -= (size_t)by;
 	t->off += by;
 	t->done += by;
 }
@@ -108,7 +113,7 @@ static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)
 
 		if (r >= 0) {
 			transfer_advance(t, r);
-			if (!r && iov_total(t->iov, t->n))
+			if (!r && t->left)
 				break;
 		} else if (!fs_again(c)) {
 			r = transfer_error(t, errno);
@@ -185,7 +190,7 @@ static int become_for_write(struct fs *fs, const struct op_ctx *c, struct nodeid
 /* What an earlier process has appended for this request is told by the size. 0 or -errno. */
 static int append_begin(struct op_ctx *c, int fd, struct transfer *t)
 {
-	uint64_t had, len = iov_total(t->iov, t->n);
+	uint64_t had;
 	struct stat st;
 
 	if (!c->intent)
@@ -195,7 +200,7 @@ static int append_begin(struct op_ctx *c, int fd, struct transfer *t)
 	op_intend(c, (uint64_t)st.st_size, 0);
 	had = c->intent->value[0];
 	if (c->again && (uint64_t)st.st_size > had)
-		transfer_advance(t, (ssize_t)MIN((uint64_t)st.st_size - had, len));
+		transfer_advance(t, (ssize_t)MIN((uint64_t)st.st_size - had, t->left));
 	return 0;
 }
 
@@ -209,13 +214,15 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 		.nodes = 1,
 		.unique = c->unique,
 		.ctx = c,
-		.change = {.off = off, .len = iov_total(iov, n)}};
+		.change = {.off = off}};
 	autofile struct file_use f = {0};
 	struct transfer t;
 	int r = transfer_begin(&t, iov, n, off);
 
-	if (!r)
-		r = file_use(fs, node, fh, FILE_WRITE, &f);
+	if (r)
+		return r;
+	e.change.len = t.left;
+	r = file_use(fs, node, fh, FILE_WRITE, &f);
 	if (!r && write_flags & OP_WRITE_CACHE)
 		file_leave_direct(&f, node);
 	if (!r && f.flags & O_APPEND && !(rwf & RWF_APPEND))

@@ -136,7 +136,10 @@ ssize_t fuse_do_read(struct fuse_req *rq)
 	unsigned int n = rq->chain->nout;
 	size_t len = MIN(MIN((size_t)in->size, rq->room), TRANSFER_MAX);
 
-	iov_clip(&iov, &n, sizeof(struct fuse_out_header), len);
+	if (len == rq->room)
+		iov_skip(&iov, &n, sizeof(struct fuse_out_header));
+	else
+		iov_clip(&iov, &n, sizeof(struct fuse_out_header), len);
 	return rq->s->ops->read(
 		rq->s->fs, &rq->w->ctx, req_node(rq), (struct op_fh){in->fh}, iov, n, in->offset, in->flags);
 }

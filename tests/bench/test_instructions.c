@@ -11,7 +11,8 @@
 
 #define TIMES  200
 #define BLOCK  4096u
-#define MARGIN 25 /* per cent above what was measured: other compilers, and who sleeps when */
+#define BIG    (1u << 20) /* in pages of the guest, each a descriptor of its own */
+#define MARGIN 25	  /* per cent above what was measured: other compilers, and who sleeps when */
 
 static char dir[] = "/tmp/colofs-counted-XXXXXX";
 static unsigned int dumps;
@@ -121,6 +122,20 @@ static void read_block(struct test *t)
 		LEN(fc_read(t->c, file, buf, sizeof(buf), 0), sizeof(buf));
 }
 
+static uint8_t big[BIG];
+
+static void write_big(struct test *t)
+{
+	for (unsigned int i = 0; i < TIMES; i++)
+		LEN(fc_write(t->c, file, big, sizeof(big), 0), sizeof(big));
+}
+
+static void read_big(struct test *t)
+{
+	for (unsigned int i = 0; i < TIMES; i++)
+		LEN(fc_read(t->c, file, big, sizeof(big), 0), sizeof(big));
+}
+
 static void open_and_close(struct test *t)
 {
 	struct fuse_open_out o;
@@ -154,6 +169,8 @@ static void files(void **state)
 	file = guest_create(t, "file", O_RDWR);
 	expect(t, "WRITE", write_block, 3350);
 	expect(t, "READ", read_block, 2900);
+	expect(t, "WRITE, 1 MiB", write_big, 23600);
+	expect(t, "READ, 1 MiB", read_big, 22700);
 	expect(t, "OPEN, FLUSH, RELEASE", open_and_close, 9800);
 	expect(t, "CREATE, RELEASE, UNLINK, FORGET", create_and_unlink, 15000);
 	OK(fc_release(t->c, file));
@@ -208,7 +225,7 @@ static void listings(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {TEST(names), TEST(files), TEST(listings)};
-	const struct vm_config cfg = {.client = {.timeout_ms = 20000}};
+	const struct vm_config cfg = {.client = {.timeout_ms = 20000, .max_data = BIG}};
 	static const char *const args[] = {
 		"--sandbox=none", "--seccomp=none", "--no-recover", "--poll=0", NULL};
 	const struct spawn_config spawn = {.args = args};

@@ -132,6 +132,23 @@ static void test_clip(void **state)
 		}
 }
 
+static void test_skip(void **state)
+{
+	(void)state;
+	for (size_t off = 0; off < 13; off++) {
+		size_t expect = off < 10 ? 10 - off : 0;
+		char bytes[] = TEXT, got[13];
+		struct iovec v[5], *p = v;
+		unsigned int n = 5;
+
+		split(bytes, v);
+		iov_skip(&p, &n, off);
+		assert_int_equal(iov_total(p, n), expect);
+		assert_int_equal(iov_read(p, n, 0, got, sizeof(got)), expect);
+		assert_memory_equal(got, &TEXT[MIN(off, 10)], expect);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +157,7 @@ int main(void)
 		cmocka_unit_test(test_total),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_clip),
+		cmocka_unit_test(test_skip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
