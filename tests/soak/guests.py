@@ -43,7 +43,7 @@ def servers(pid):
     """Those of its daemons' processes that serve: the last ones of their line."""
     try:
         with open(f"/proc/{pid}/comm") as f:
-            is_daemon = f.read().strip() == "colofsd"
+            is_daemon = f.read().strip() == os.path.basename(os.environ["COLOFSD"])[:15]
     except OSError:
         return []
     below = [s for c in children(pid) for s in servers(c)]
@@ -117,6 +117,8 @@ def main(n, seconds):
         for t, m in zip(told, most):
             print(f"guest {t['id']} (cache {CACHE[t['id'] % len(CACHE)]}): {t['steps']} steps, {t['counted']} counts, "
                   f"{t['appended']} records; its daemons: {m[1][0]} descriptors, then {m[3][0]}, {m[1][1]} KiB, then {m[3][1]}")
+            if not m[1][1] or not m[3][1]:
+                sys.exit(f"guest {t['id']}: what its daemons hold was not seen: {m}")
             if m[3][0] > m[1][0] + SLACK_FDS or m[3][1] > m[1][1] + SLACK_KIB:
                 sys.exit(f"guest {t['id']}: its daemons hold more and more: {m}")
     finally:
