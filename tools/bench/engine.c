@@ -187,7 +187,7 @@ static const enum lane_role background[TARGET_BACKGROUND] = {
 static bool has_background(const struct engine *e, enum lane_role role)
 {
 	if (role == ROLE_COLD)
-		return e->f->cold_fd >= 0;
+		return e->f->cold_host.fd >= 0;
 	if (role == ROLE_WAITER)
 		return e->t->init.flags & FUSE_POSIX_LOCKS;
 	return true;

@@ -124,8 +124,7 @@ static int make_cold(struct fixture *f)
 	if (r || !f->t->opt->host_dir)
 		return r;
 	snprintf(path, sizeof(path), "%s/%s/cold", f->t->opt->host_dir, f->name);
-	f->cold_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	return f->cold_fd < 0 ? -errno : 0;
+	return cold_open(&f->cold_host, path);
 }
 
 /* A daemon that wants no OPEN gives no handle with CREATE either: FUSE_NO_OPEN_SUPPORT. */
@@ -175,7 +174,7 @@ int fixture_make(struct fixture *f, struct target *t, struct err *err)
 {
 	int r;
 
-	*f = (struct fixture){.t = t, .cold_fd = -1};
+	*f = (struct fixture){.t = t, .cold_host = {.fd = -1}};
 	snprintf(f->name, sizeof(f->name), "colofs-bench-%d", (int)getpid());
 	r = make_all(f);
 	return r ? err_sys(err, -r, "preparing files in the share") : 0;
@@ -216,8 +215,7 @@ int fixture_remove(struct fixture *f, struct err *err)
 
 	if (!f->dir)
 		return 0;
-	if (f->cold_fd >= 0)
-		close(f->cold_fd);
+	cold_close(&f->cold_host);
 	for (unsigned int i = 0; i < BENCH_KNOWN; i++)
 		release(f, f->known_file[i]);
 	release(f, f->data);

@@ -3,6 +3,7 @@
 #ifndef BENCH_FIXTURE_H
 #define BENCH_FIXTURE_H
 
+#include "cold.h"
 #include "target.h"
 
 #define FIXTURE_SYNCED 2u
@@ -16,7 +17,7 @@ struct fixture {
 	struct fc_file known_file[BENCH_KNOWN];
 	struct fc_file data, cold; /* of opt->file_size bytes */
 	struct fc_file synced[FIXTURE_SYNCED];
-	int cold_fd; /* the host's view of it, -1: none */
+	struct cold cold_host; /* the host's view of it; fd -1: none */
 };
 
 /* 0 or -errno with @err; fixture_remove() in either case, which also tries to remove what was left of it. */

@@ -55,7 +55,7 @@ struct lane {
 
 struct engine {
 	struct target *t;
-	const struct fixture *f;
+	struct fixture *f;
 	struct fuse_client *c;
 	struct lane *lane;
 	unsigned int lanes, total; /* of this queue; of all */

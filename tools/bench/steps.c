@@ -358,11 +358,12 @@ static int step_cold(struct lane *l)
 	struct engine *e = l->engine;
 	uint32_t len = e->t->io_max;
 
-	if (l->step)
+	if (l->step) {
+		cold_drop(&e->f->cold_host, l->off, len);
 		return check_data(l, len, 0);
+	}
 	l->file = e->f->cold;
 	l->off = bench_random(&e->random) % (e->t->opt->file_size / len) * len;
-	posix_fadvise(e->f->cold_fd, (off_t)l->off, len, POSIX_FADV_DONTNEED);
 	return ask_read(l, FUSE_READ, len, e->t->opt->verify);
 }
 
