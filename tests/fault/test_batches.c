@@ -16,6 +16,7 @@
 #define BLOCK	  4096u
 #define COPY	  (512u * 1024)
 #define SETTLE_US 10000
+#define TRIES	  3
 
 /* What the guest asks of the device while the requests are under way. */
 enum calls {
@@ -134,7 +135,11 @@ static void run(struct batch *b, void (*make)(struct batch *, unsigned int), enu
 	assert_int_equal(b->c->in_flight, 0);
 }
 
-static void expect(struct batch *b, const char *what, unsigned int want)
+/*
+ * Whether so many calls were made since count_from_here(); if not, in the last try, the test fails. Where the
+ * machine is so busy that the watch thinks a request asleep, another thread goes on, which costs some.
+ */
+static bool expect(struct batch *b, const char *what, unsigned int want, unsigned int try)
 {
 	struct inject_report r;
 	char text[512] = "";
@@ -147,8 +152,9 @@ static void expect(struct batch *b, const char *what, unsigned int want)
 	inject_disarm(&b->in, &r);
 	for (unsigned int i = 0; i < MIN(r.count, INJECT_CALLS) && n < sizeof(text) - 32; i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, " %s", inject_call_name(r.call[i]));
-	if (r.count != want)
+	if (r.count != want && try + 1 == TRIES)
 		fail_msg("%s: %u system calls, not %u:%s", what, r.count, want, text);
+	return r.count == want;
 }
 
 static void count_from_here(struct batch *b)
@@ -168,10 +174,11 @@ static void expect_each(struct batch *b, enum calls calls, unsigned int more)
 	run(b, make_lookup, CALLS_NONE); /* now they are known, and known ones are expected */
 	run(b, make_lookup, CALLS_NONE);
 	usleep(SETTLE_US);
-	for (unsigned int i = 0; i < ARRAY_LEN(kind); i++) {
-		count_from_here(b);
-		run(b, kind[i].make, calls);
-		expect(b, kind[i].name, DEPTH + 1 + more);
+	for (unsigned int i = 0, try = 0; i < ARRAY_LEN(kind); i++, try = 0) {
+		do {
+			count_from_here(b);
+			run(b, kind[i].make, calls);
+		} while (!expect(b, kind[i].name, DEPTH + 1 + more, try++));
 	}
 }
 
@@ -219,24 +226,32 @@ static void opens_nothing(void **state)
 	const struct vm_config cfg = {
 		.client = {.depth = DEPTH}, .init_flags = VM_INIT_FLAGS | FUSE_NO_OPEN_SUPPORT};
 	struct batch b;
+	unsigned int try = 0;
 
 	begin_with(&b, *state, &cfg, args);
 	run(&b, make_read, CALLS_NONE); /* two of them open the file */
 	usleep(SETTLE_US);
-	count_from_here(&b);
-	run(&b, make_read, CALLS_NONE);
-	expect(&b, "READ", DEPTH + 1);
+	do {
+		count_from_here(&b);
+		run(&b, make_read, CALLS_NONE);
+	} while (!expect(&b, "READ", DEPTH + 1, try++));
 	end(&b);
 }
 
 static void new_names(void **state)
 {
 	struct batch b;
+	unsigned int try = 0;
 
 	begin(&b, *state, 0, NULL);
-	count_from_here(&b);
-	run(&b, make_lookup, CALLS_NONE);
-	expect(&b, "LOOKUP, new", 2 * DEPTH + 1);
+	do {
+		for (unsigned int i = 0; i < DEPTH; i++) {
+			snprintf(b.name[i], sizeof(b.name[i]), "%u.%u", try % 10, i % 100);
+			host_write_file(b.vm->daemon.share, b.name[i], b.data, 1);
+		}
+		count_from_here(&b);
+		run(&b, make_lookup, CALLS_NONE);
+	} while (!expect(&b, "LOOKUP, new", 2 * DEPTH + 1, try++));
 	end(&b);
 }
 
@@ -277,9 +292,10 @@ static void run_forgets(struct batch *b)
 static void forgets(void **state)
 {
 	struct batch b;
+	unsigned int try = 0;
 
 	begin(&b, *state, 0, NULL);
-	for (unsigned int times = 0; times < 3; times++)
+	for (unsigned int times = 0; times < 2 + TRIES; times++)
 		for (unsigned int i = 0; i < DEPTH; i++) {
 			struct fuse_entry_out e;
 
@@ -288,9 +304,10 @@ static void forgets(void **state)
 		}
 	OK(fc_forget(&b.vm->client[0], b.node[0], 1)); /* the first one of a ring is called for in any case */
 	usleep(SETTLE_US);
-	count_from_here(&b);
-	run_forgets(&b);
-	expect(&b, "FORGET", 2);
+	do {
+		count_from_here(&b);
+		run_forgets(&b);
+	} while (!expect(&b, "FORGET", 2, try++));
 	end(&b);
 }
 
@@ -382,6 +399,9 @@ static void idle(void **state)
 	struct fuse_attr_out a;
 	unsigned long before;
 	int64_t until;
+
+	if (TEST_SANITIZED) /* the sanitizer's runtime has a thread that never rests */
+		skip();
 
 	test_boot(vm, NULL, NULL);
 	for (unsigned int i = 0; i < 1000; i++)
