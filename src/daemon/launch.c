@@ -28,7 +28,8 @@
 #define PREPARE_S 20 /* the one that serves is not disturbed meanwhile */
 #define TAKE_S	  10 /* requests wait meanwhile */
 #define LEAVE_S	  5
-#define SOCKET_FD 3 /* as sd_listen_fds(3) has it */
+#define WORDS_MAX 256 /* heard at once: signals are not kept waiting by one who never stops talking */
+#define SOCKET_FD 3   /* as sd_listen_fds(3) has it */
 #define LINE_FD	  4
 
 /* A daemon, by its first process. */
@@ -295,17 +296,20 @@ static void hear_now(struct launcher *l, const struct line_message *m)
 static void hear(struct launcher *l, struct daemon *d)
 {
 	struct line_message m = {0};
-	uint32_t none = 0;
 	int r;
 
-	while (d->line >= 0 && (r = line_receive(d->line, &m, NULL, &none)) != -EAGAIN) {
+	for (unsigned int i = 0; i < WORDS_MAX && d->line >= 0; i++) {
+		uint32_t none = 0;
+
+		r = line_receive(d->line, &m, NULL, &none);
+		if (r == -EAGAIN)
+			return;
 		if (r == 1 && d == &l->now)
 			hear_now(l, &m);
 		else if (r == 1)
 			hear_next(l, &m);
 		else if (r != -EPROTO && r != -ECONNRESET) /* which comes ahead of its last words */
 			hush(&d->line);
-		none = 0;
 	}
 }
 
