@@ -226,7 +226,7 @@ static struct vhost_layout remembered(const struct vhost_device *d, const struct
 
 void rings_close(struct vhost_device *d)
 {
-	struct vhost_layout was[VHOST_MAX_QUEUES];
+	struct vhost_layout was[VHOST_MAX_QUEUES] = {0};
 
 	for (unsigned int i = 0; i < d->queues; i++)
 		was[i] = remembered(d, &d->ring[i]);
