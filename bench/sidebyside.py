@@ -12,6 +12,8 @@ import platform
 import shlex
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -51,20 +53,48 @@ def running(name, command, work):
     shutil.rmtree(share, ignore_errors=True)
     share.mkdir()
     run = pathlib.Path(tempfile.mkdtemp(dir=work))  # of its own: a process of the last one may hold a pid file for a moment
-    socket, log = run / "socket", run / "log"
-    words = [w.replace("{socket}", str(socket)).replace("{share}", str(share)) for w in command]
+    listens, log = run / "socket", run / "log"
+    words = [w.replace("{socket}", str(listens)).replace("{share}", str(share)) for w in command]
     with open(log, "w", encoding="utf-8") as out:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     try:
         until = time.monotonic() + 10
-        while not socket.exists():
+        while not listens.exists():
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{name} does not listen:\n{log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.005)
-        yield socket, share
+            time.sleep(0.0005)
+        yield listens, share
     finally:
         end_group(process)
         shutil.rmtree(run, ignore_errors=True)
+
+
+def proportional_kib(session):
+    """Memory of all processes of a session, what they share counted once."""
+    total = 0
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.getsid(int(entry.name)) == session:
+                    total += int(first_line(entry / "smaps_rollup", "Pss:").split()[0])
+    return total
+
+
+def start_and_rest(name, command, work):
+    """(milliseconds until a fresh daemon has answered its first message, KiB that it holds when it then has nothing to do)"""
+    get_features = struct.pack("=III", 1, 1, 0)
+    began = time.monotonic()
+    with running(name, command, work) as (path, _), socket.socket(socket.AF_UNIX) as front_end:
+        front_end.settimeout(10)
+        while front_end.connect_ex(str(path)):
+            time.sleep(0.0005)
+        front_end.sendall(get_features)
+        if not front_end.recv(64):
+            raise RuntimeError(f"{name} does not answer")
+        took = (time.monotonic() - began) * 1000
+        listener = front_end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        time.sleep(0.3)
+        return took, proportional_kib(os.getsid(struct.unpack("=iII", listener)[0]))
 
 
 def pinned(args):
