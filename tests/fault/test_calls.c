@@ -7,6 +7,8 @@
 #include "inject.h"
 #include "test.h"
 
+#include <sys/syscall.h>
+
 #define FILES 20
 
 struct counted {
@@ -39,16 +41,26 @@ static void count_from_here(struct counted *k)
 	inject_arm(&k->in, &(struct inject_plan){0});
 }
 
+/* A sanitizer's runtime takes its own memory and gives it back. */
+static bool is_of_runtime(int call)
+{
+	return TEST_SANITIZED && call == SYS_madvise;
+}
+
 static void expect_calls(struct counted *k, const char *what, unsigned int want)
 {
 	struct inject_report r;
+	unsigned int count;
 	size_t n = 0;
 
 	inject_disarm(&k->in, &r);
-	for (unsigned int i = 0; i < MIN(r.count, INJECT_CALLS) && n < sizeof(k->first) - 32; i++)
+	count = r.count;
+	for (unsigned int i = 0; i < MIN(r.count, INJECT_CALLS) && n < sizeof(k->first) - 32; i++) {
+		count -= is_of_runtime(r.call[i]);
 		n += (size_t)snprintf(k->first + n, sizeof(k->first) - n, " %s", inject_call_name(r.call[i]));
-	if (r.count != want)
-		fail_msg("%s: %u system calls, not %u:%s", what, r.count, want, k->first);
+	}
+	if (count != want)
+		fail_msg("%s: %u system calls, not %u:%s", what, count, want, k->first);
 }
 
 static uint64_t look_up(struct counted *k, const char *name)
