@@ -37,7 +37,7 @@ bool queue_look(struct queue *q)
 		server_call_for_held(s);
 	if (s && same && !server_hand_over(s))
 		log_debug("queue %u: a request sleeps, another thread goes on", q->index);
-	return s || !same;
+	return s || !same || q->unkicked;
 }
 
 struct queue *queue_new(
@@ -219,6 +219,7 @@ void queue_free(struct queue *q)
 		pthread_cond_wait(&q->rest, &q->lock);
 	pthread_mutex_unlock(&q->lock);
 	free(q->aside.iov);
+	mem_unref(q->aside_mem);
 	vring_free(q->ring);
 	cleanup_fd(&q->epoll);
 	cleanup_fd(&q->wake);

@@ -10,12 +10,12 @@
 #include "base/tune.h"
 #include "daemon/watch.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #define STACK_SIZE	   (512 * 1024)
-#define EXTRA_PIECES	   64 /* descriptors that cross memory regions take more than one piece */
 #define TIDY_EVERY	   64 /* requests */
 #define URGENT_EVERY	   16 /* requests */
 #define CRASHES_MAX	   3  /* processes that a request may end */
@@ -46,16 +46,24 @@ static void leave(struct server *s)
 
 bool server_fit_iov(struct server *s, uint32_t size)
 {
-	unsigned int want = size + EXTRA_PIECES;
+	unsigned int want = SERVER_PIECES(size);
+	struct iovec *iov, *log_iov;
 
 	if (s->iov_max >= want)
 		return true;
+	iov = calloc(want, sizeof(*iov));
+	log_iov = calloc(want, sizeof(*log_iov));
+	if (!iov || !log_iov) {
+		free(iov);
+		free(log_iov);
+		return false;
+	}
 	free(s->iov);
 	free(s->log_iov);
-	s->iov = calloc(want, sizeof(*s->iov));
-	s->log_iov = calloc(want, sizeof(*s->log_iov));
-	s->iov_max = s->iov && s->log_iov ? want : 0;
-	return s->iov_max;
+	s->iov = iov;
+	s->log_iov = log_iov;
+	s->iov_max = want;
+	return true;
 }
 
 /* Without a descriptor the ring is not asked: it tells once, and queue_set_call() wants to hear it. */
@@ -144,7 +152,7 @@ static void drop_mem(struct server *s)
 	s->mem = NULL;
 }
 
-/* Handles the chain; q->lock is held before and after, not meanwhile. */
+/* Handles the chain, which lies in s->mem; q->lock is held before and after, not meanwhile. */
 static void handle(struct server *s, struct vring_chain *chain)
 {
 	struct queue *q = s->queue;
@@ -153,7 +161,6 @@ static void handle(struct server *s, struct vring_chain *chain)
 	ssize_t written;
 
 	fc.intent = server_intent_of(q, chain);
-	hold_mem(s);
 	q->inflight++;
 	server_begin(s);
 	s->handled++;
@@ -224,7 +231,10 @@ static void sleep_until_kick(struct server *s)
 	uint64_t began;
 
 	urgent_leave(q);
-	if (!q->running || (!q->minders && vring_want_kick(q->ring)))
+	if (!q->running)
+		return;
+	urgent_host(q);
+	if (!q->minders && vring_want_kick(q->ring))
 		return;
 	drop_mem(s);
 	pthread_mutex_unlock(&q->lock);
@@ -259,6 +269,7 @@ static void break_queue(struct queue *q)
 	uint64_t one = 1;
 
 	q->running = false;
+	urgent_unhost(q);
 	log_limited("queue %u: its ring is broken, it rests until the guest sets it up again", q->index);
 	if (q->err >= 0 && write(q->err, &one, sizeof(one)) < 0)
 		log_debug("queue %u: cannot tell the front-end: %s", q->index, strerrordesc_np(errno));
@@ -273,23 +284,31 @@ static void drop_owed(struct queue *q)
 {
 	free(q->aside.iov);
 	q->aside.iov = NULL;
+	mem_unref(q->aside_mem);
+	q->aside_mem = NULL;
 	if (vring_resumes(q->ring))
 		vring_forget(q->ring);
 }
 
-/* As vring_pop(). */
+/* As vring_pop(); the chain lies in s->mem. */
 static int next_chain(struct server *s, struct vring_chain *chain)
 {
 	struct queue *q = s->queue;
 	autofree struct iovec *iov = q->aside.iov;
 
-	*chain = (struct vring_chain){.iov = s->iov, .max = s->iov_max};
-	if (!iov)
+	if (!iov) {
+		hold_mem(s);
+		*chain = (struct vring_chain){.iov = s->iov, .max = s->iov_max};
 		return vring_pop(q->ring, chain);
+	}
 	*chain = q->aside;
+	assert(chain->nin + chain->nout <= s->iov_max);
 	chain->iov = memcpy(s->iov, iov, (chain->nin + chain->nout) * sizeof(*iov));
 	chain->max = s->iov_max;
+	mem_unref(s->mem);
+	s->mem = q->aside_mem;
 	q->aside.iov = NULL;
+	q->aside_mem = NULL;
 	return 1;
 }
 
@@ -312,6 +331,7 @@ static void lead(struct server *s)
 	if (!server_fit_iov(s, q->size)) {
 		log_error("queue %u: no memory for a ring of %u", q->index, q->size);
 		q->running = false;
+		urgent_unhost(q);
 		drop_owed(q);
 		return;
 	}
@@ -404,8 +424,9 @@ int server_hand_over(struct server *s)
 	if (!q->followers) {
 		int r = server_add(q);
 
-		if (r) {
+		if (r) { /* who leads may be long, and others look after the urgent queue meanwhile */
 			urgent_leave(q);
+			urgent_unhost(q);
 			return r;
 		}
 	}

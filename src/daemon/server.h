@@ -14,6 +14,8 @@
 #include "daemon/queue.h"
 
 #define SERVER_SPARE 2u /* more followers than these end instead of waiting for work */
+/* The most of a chain: descriptors that cross memory regions take more than one piece. */
+#define SERVER_PIECES(size) ((unsigned int)(size) + 64u)
 
 struct server {
 	struct server *next;
@@ -66,10 +68,11 @@ struct queue {
 	struct server *servers;
 
 	/* Of the urgent queue. */
-	struct queue *host;	  /* whose leader's sleep its kicks end; NULL: its own leader's */
-	unsigned int minders;	  /* queues whose leaders look after it: no kicks are wanted */
-	struct vring_chain aside; /* popped by one of them, to be handled here; its iov is the queue's. NULL:
-				     none */
+	struct queue *host;	   /* whose leader's sleep its kicks end; NULL: its own leader's */
+	unsigned int minders;	   /* queues whose leaders look after it: no kicks are wanted */
+	struct vring_chain aside;  /* popped by one of them, to be handled here; its iov is the queue's. NULL:
+				      none */
+	struct mem_map *aside_mem; /* in which that iov lies */
 };
 
 /* In all that follows q->lock, or that of the server's queue, is held; _lead() and _run() let it go

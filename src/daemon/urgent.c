@@ -40,8 +40,8 @@ void urgent_leave(struct queue *q)
 		server_wake_leader(u);
 }
 
-/* u->lock held. The chain waits for its queue's own leader; false: no memory. */
-static bool set_aside(struct queue *u, const struct vring_chain *chain)
+/* u->lock held. The chain, which lies in @mem, waits for its queue's own leader; false: no memory. */
+static bool set_aside(struct queue *u, const struct vring_chain *chain, struct mem_map *mem)
 {
 	size_t size = (chain->nin + chain->nout) * sizeof(*chain->iov);
 	struct iovec *iov = malloc(MAX(size, sizeof(*iov)));
@@ -51,7 +51,9 @@ static bool set_aside(struct queue *u, const struct vring_chain *chain)
 	memcpy(iov, chain->iov, size);
 	u->aside = *chain;
 	u->aside.iov = iov;
+	u->aside_mem = mem_ref(mem);
 	server_wake_leader(u);
+	pthread_cond_signal(&u->lead); /* it has given the lead away if the queue is being stopped */
 	return true;
 }
 
@@ -68,7 +70,7 @@ static void forget(struct server *s, struct queue *u, const struct vring_chain *
 	pthread_mutex_unlock(&u->lock);
 	r = fuse_worker_forget(s->worker, &fc);
 	pthread_mutex_lock(&u->lock);
-	if (r != -EAGAIN || !set_aside(u, chain))
+	if (r != -EAGAIN || !set_aside(u, chain, mem))
 		vring_push(u->ring, chain, 0);
 	u->inflight--;
 	if (!u->running)
@@ -84,7 +86,7 @@ static bool serve_one(struct server *s, struct queue *u)
 
 	if (!u->running || server_owes(u) || !server_fit_iov(s, u->size))
 		return false;
-	chain = (struct vring_chain){.iov = s->iov, .max = s->iov_max};
+	chain = (struct vring_chain){.iov = s->iov, .max = SERVER_PIECES(u->size)};
 	r = vring_pop(u->ring, &chain);
 	if (r > 0)
 		forget(s, u, &chain);
@@ -98,7 +100,12 @@ bool urgent_serve(struct server *s)
 	struct queue *q = s->queue, *u = q->urgent;
 	unsigned int n = 0;
 
-	if (!u || pthread_mutex_trylock(&u->lock))
+	if (!u)
+		return false;
+	/* The kick that ended the sleep may have been its: then it is looked at for certain. */
+	if (!q->minds)
+		pthread_mutex_lock(&u->lock);
+	else if (pthread_mutex_trylock(&u->lock))
 		return false;
 	if (server_chain_waits(u)) {
 		server_call_for_held(s);
@@ -110,7 +117,7 @@ bool urgent_serve(struct server *s)
 		pthread_mutex_unlock(&u->lock);
 		pthread_mutex_lock(&q->lock);
 		server_end(s);
-		return n;
+		return n || !s->leads;
 	}
 	pthread_mutex_unlock(&u->lock);
 	return false;
@@ -135,7 +142,7 @@ static void move_kicks(struct queue *u, struct queue *to)
 
 void urgent_host(struct queue *q)
 {
-	if (q->urgent && q->index == HOST)
+	if (q->urgent && q->index == HOST && q->urgent->host != q)
 		move_kicks(q->urgent, q);
 }
 

@@ -390,20 +390,21 @@ void dax_forget(struct dax *d)
 }
 
 /* A front-end without such a thing as a window is no surprise. */
-static bool works(void *arg, struct op_ctx *c)
+static bool works(void *arg)
 {
 	struct dax *d = arg;
-	int e = d->cfg.policy == DAX_NEVER ? -EOPNOTSUPP : pass_begin(d, c);
+	int e;
 
-	if (e)
+	if (d->cfg.policy == DAX_NEVER || pass_begin(d, NULL))
 		return false;
-	e = range_probe(d, c);
+	e = range_probe(d);
 	if (e && e != -ENODEV)
 		log_warn("dax: the front-end maps nothing, so guests that ask which files to map are told "
 			 "none: %s",
 			strerrordesc_np(-e));
 	atomic_store(&d->refused, e != 0);
-	return !pass_end(d, c) && !e;
+	pass_end(d, NULL);
+	return !e;
 }
 
 /* Front-ends map to write, whatever the guest wants: only what the daemon may write is ever mapped. */

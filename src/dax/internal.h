@@ -98,7 +98,7 @@ int range_follow(struct dax *d, struct dax_range *r, struct dax_file *f, const s
 int range_reach(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
 	struct op_ctx *c);
 int range_settle(struct dax *d);
-int range_probe(struct dax *d, struct op_ctx *c);
+int range_probe(struct dax *d);
 bool range_is_empty(const struct dax_range *r);
 bool range_is_cut(
 	const struct dax_range *r, const struct dax_file *f); /* it shows what the file has no more */

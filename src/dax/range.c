@@ -246,12 +246,12 @@ int range_settle(struct dax *d)
 	return 0;
 }
 
-int range_probe(struct dax *d, struct op_ctx *c)
+int range_probe(struct dax *d)
 {
-	int e = vmm_map(d, d->copy.fd, 0, 0, DAX_RANGE, c);
+	int e = vmm_map(d, d->copy.fd, 0, 0, DAX_RANGE, NULL);
 
 	if (!e)
-		e = vmm_unmap(d, 0, 0, DAX_RANGE, c);
+		e = vmm_unmap(d, 0, 0, DAX_RANGE, NULL);
 	settled(d);
 	return e;
 }

@@ -139,6 +139,7 @@ void dir_forget_all(struct fs *fs)
 
 		if (!s)
 			continue;
+		autolock(&s->lock); /* those of kept handles are dropped by a thread of their own */
 		drop_buffer(fs->dirs, s);
 		s->fh = 0; /* a guest that comes back from elsewhere has the same handles again */
 	}
@@ -174,8 +175,13 @@ int fs_op_releasedir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct
 {
 	int r;
 
-	if (fs->features.zero_message_opendir && kept_put_dir(fs->kept, node, fh))
-		return 0;
+	struct handle *h = fs->features.zero_message_opendir ? handle_get(fs->handles, node, fh, true) : NULL;
+
+	if (h) {
+		handle_put(fs->handles, h);
+		if (kept_put_dir(fs->kept, node, fh))
+			return 0;
+	}
 	r = fs_release_handle(fs, c, node, fh, true);
 	if (!r)
 		dir_forget(fs, fh);

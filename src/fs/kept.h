@@ -38,8 +38,8 @@ bool kept_put_dir(struct kept *k, struct nodeid node, struct op_fh fh);
 
 /* The guest forgot the inode. */
 void kept_forget(struct kept *k, struct nodeid node);
-/* Closes all, but for the directories: their handles go with the table's. No other call runs meanwhile. NULL
- * is allowed. */
+/* Closes all, but for the directories: their handles go with the table's. No other call runs meanwhile, but
+ * the thread goes on. NULL is allowed. */
 void kept_forget_all(struct kept *k);
 
 #endif

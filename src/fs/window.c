@@ -79,11 +79,11 @@ static int open_mapped(struct fs *fs, struct op_ctx *c, int path_fd, bool write)
 	return fs_reopen(fs, c, path_fd, S_IFREG, O_RDONLY);
 }
 
-bool fs_op_window_works(struct fs *fs, struct op_ctx *c)
+bool fs_op_window_works(struct fs *fs)
 {
 	const struct op_window *w = fs->cfg.window;
 
-	return w && w->works(w->arg, c);
+	return w && w->works(w->arg);
 }
 
 int fs_op_setupmapping(struct fs *fs, struct op_ctx *c, struct nodeid node, const struct op_mapping *m)

@@ -321,7 +321,7 @@ static void try_window(struct fuse_req *rq)
 {
 	struct fuse_conn *conn = rq->s->conn;
 
-	if (!(conn->flags & FUSE_MAP_ALIGNMENT) || rq->s->ops->window_works(rq->s->fs, &rq->w->ctx))
+	if (!(conn->flags & FUSE_MAP_ALIGNMENT) || rq->s->ops->window_works(rq->s->fs))
 		return;
 	if (conn->flags & FUSE_HAS_INODE_DAX)
 		conn->flags &= ~(uint64_t)(FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX);
@@ -346,8 +346,6 @@ ssize_t fuse_do_init(struct fuse_req *rq)
 	s->conn->minor = MIN(in->minor, FUSE_MINOR);
 	s->conn->flags = common_flags(&s->cfg, guest_flags(rq, in));
 	try_window(rq);
-	if (rq->w->gone)
-		return -ECANCELED;
 	features = features_of(s->conn->flags);
 	lacks = lacking(&s->cfg, &features);
 	if (lacks) {

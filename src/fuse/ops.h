@@ -224,8 +224,9 @@ struct op_change {
  */
 struct op_window {
 	void *arg;
-	/* Whether something can be mapped: tries it. Before the session begins. */
-	bool (*works)(void *arg, struct op_ctx *c);
+	/* Whether something can be mapped: tries it. Before the session begins, which nothing else may do
+	 * meanwhile: so the queue of the request is not let go. */
+	bool (*works)(void *arg);
 	/* Whether the guest shall map this inode (FUSE_ATTR_DAX); ids and number are the host's. */
 	bool (*marks)(void *arg, const struct statx *st);
 	/* @fd: the file, to read and write, or only to read: then the guest sees copies, and what it stores
@@ -324,7 +325,7 @@ struct fuse_ops {
 	int (*syncfs)(struct fs *fs, struct op_ctx *c, struct nodeid node);
 
 	/* The window (fs/window.c). window_works(): the front-end was asked, and maps. */
-	bool (*window_works)(struct fs *fs, struct op_ctx *c);
+	bool (*window_works)(struct fs *fs);
 	int (*setupmapping)(struct fs *fs, struct op_ctx *c, struct nodeid node, const struct op_mapping *m);
 	int (*removemapping)(struct fs *fs, struct op_ctx *c, uint64_t window_off, uint64_t len);
 

@@ -18,7 +18,7 @@ static void fetch_to_write(const void *p, uint64_t len)
 		__builtin_prefetch((const char *)p + LINE, 1);
 }
 
-static void fetch_piece(struct vring *vr, bool packed, const struct wire_desc *d)
+static void fetch_piece(struct vring *vr, bool packed, const volatile struct wire_desc *d)
 {
 	uint32_t len = le32toh(d->len);
 	const void *p = mem_at_near(vr->mem, (struct gpa){le64toh(d->addr)}, len, &vr->near);
@@ -32,7 +32,7 @@ static void fetch_piece(struct vring *vr, bool packed, const struct wire_desc *d
 }
 
 static const struct wire_desc *table_of(
-	struct vring *vr, bool packed, const struct wire_desc *d, uint32_t *len)
+	struct vring *vr, bool packed, const volatile struct wire_desc *d, uint32_t *len)
 {
 	*len = le32toh(d->len);
 	if (!(le16toh(d->word[packed]) & DESC_INDIRECT))
@@ -40,7 +40,7 @@ static const struct wire_desc *table_of(
 	return mem_at_near(vr->mem, (struct gpa){le64toh(d->addr)}, *len, &vr->near);
 }
 
-void ahead_table(struct vring *vr, bool packed, const struct wire_desc *d)
+void ahead_table(struct vring *vr, bool packed, const volatile struct wire_desc *d)
 {
 	uint32_t len;
 	const struct wire_desc *t = table_of(vr, packed, d, &len);
@@ -49,10 +49,10 @@ void ahead_table(struct vring *vr, bool packed, const struct wire_desc *d)
 		fetch(t, len);
 }
 
-void ahead_pieces(struct vring *vr, bool packed, const struct wire_desc *d)
+void ahead_pieces(struct vring *vr, bool packed, const volatile struct wire_desc *d)
 {
 	uint32_t len;
-	const struct wire_desc *t = table_of(vr, packed, d, &len);
+	const volatile struct wire_desc *t = table_of(vr, packed, d, &len);
 
 	if (!t)
 		fetch_piece(vr, packed, d);

@@ -85,7 +85,7 @@ static inline const char *chain_add(struct vring *vr, struct walk *w, const stru
  * as the guest wrote it on another processor: first its descriptor at @d, then the table that this refers to,
  * then the pieces. Nothing depends on what it finds there.
  */
-void ahead_table(struct vring *vr, bool packed, const struct wire_desc *d);
-void ahead_pieces(struct vring *vr, bool packed, const struct wire_desc *d);
+void ahead_table(struct vring *vr, bool packed, const volatile struct wire_desc *d);
+void ahead_pieces(struct vring *vr, bool packed, const volatile struct wire_desc *d);
 
 #endif

@@ -506,9 +506,8 @@ static int fake_flock(
 	return note(fs, "flock %lu fh=%lx owner=%lx op=%d", U(node.v), U(fh.v), U(owner), op);
 }
 
-static bool fake_window_works(struct fs *fs, struct op_ctx *c)
+static bool fake_window_works(struct fs *fs)
 {
-	(void)c;
 	return fs->window_works;
 }
 
