@@ -8,7 +8,9 @@
 
 #include "base/cleanup.h"
 #include "base/number.h"
+#include "listener.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +21,11 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TIMEOUT_MS 60000   /* the daemon itself gives up before that */
-#define NOT	   1	   /* exit status: not upgraded, the daemon goes on */
-#define LISTENS	   0x10000 /* flag of a socket in /proc/net/unix */
+#define TIMEOUT_MS 60000 /* the daemon itself gives up before that */
+#define NOT	   1	 /* exit status: not upgraded, the daemon goes on */
 
 static const char help[] =
 	"Usage: colofs upgrade SOCKET|PID\n"
@@ -95,47 +95,6 @@ static bool climb(struct proc *p)
 	return true;
 }
 
-static bool same_file(const char *path, const struct stat *as)
-{
-	struct stat st;
-
-	return !stat(path, &st) && st.st_dev == as->st_dev && st.st_ino == as->st_ino;
-}
-
-/* Whether a socket that was bound at @bound, perhaps from another directory, is the one at @path. */
-static bool is_bound_at(const char *bound, const char *path, const struct stat *st)
-{
-	char real[PATH_MAX];
-	size_t len, rest;
-
-	if (*bound == '/')
-		return same_file(bound, st);
-	if (!strncmp(bound, "./", 2))
-		bound += 2;
-	if (!realpath(path, real))
-		return false;
-	len = strlen(real);
-	rest = strlen(bound);
-	return rest && rest < len && real[len - rest - 1] == '/' && !strcmp(real + len - rest, bound);
-}
-
-/* The number of the socket that listens at @path; 0: there is none. */
-static unsigned long find_socket(const char *path, const struct stat *st)
-{
-	FILE *f = fopen("/proc/net/unix", "re");
-	unsigned long found = 0, number;
-	char line[512], bound[256];
-	unsigned int flags;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %*s %*s %x %*s %*s %lu %255[^\n]", &flags, &number, bound) == 3 &&
-			flags & LISTENS && is_bound_at(bound, path, st))
-			found = number;
-	if (f)
-		fclose(f);
-	return found;
-}
-
 /* Whether the process has that socket; *hidden: not even that may be known. */
 static bool holds(const char *pid, const char *socket, bool *hidden)
 {
@@ -188,19 +147,10 @@ static int find_by_socket(const char *path, struct proc *p, struct err *err)
 {
 	bool hidden = false;
 	unsigned long number;
-	struct stat st;
+	int r = listener_find(path, &number, err);
 
-	if (stat(path, &st))
-		return err_sys(err, errno, "%s cannot be found; name the daemon's --socket-path", path);
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, ENOTSOCK, "%s is no socket; name the daemon's --socket-path", path);
-	number = find_socket(path, &st);
-	if (!number)
-		return err_set(err, ENOENT,
-			"%s: nobody listens there; start colofsd, or give its process id if it was started "
-			"in "
-			"a container",
-			path);
+	if (r)
+		return r;
 	if (find_holder(number, p, &hidden))
 		return 0;
 	return err_set(err, ENOENT, "%s: no colofsd has it%s", path,
@@ -294,6 +244,16 @@ static int ask(const struct proc *p, char *text, size_t size, struct err *err)
 	}
 }
 
+/* What comes from another process does not get to command a terminal. */
+static void tame(char *text)
+{
+	for (; *text; text++)
+		if (iscntrl((unsigned char)*text))
+			*text = '?';
+		else if (*text == '\xc2' && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0)
+			text[0] = text[1] = '?'; /* the others of UTF-8 */
+}
+
 int upgrade_daemon(int argc, char **argv)
 {
 	char text[1024];
@@ -310,6 +270,7 @@ int upgrade_daemon(int argc, char **argv)
 		fprintf(stderr, "colofs: %s\n", err.text);
 		return EXIT_COLOFS;
 	}
+	tame(text);
 	if (*text == '+')
 		return printf("%s\n", text + 1) < 0;
 	fprintf(stderr, "colofs: %s\n", text + 1);

@@ -60,6 +60,22 @@ upgrades s
 kill -TERM "$pid"
 until_true 5 gone "$pid" || fail "--daemonize: still there"
 
+# Of two daemons with the same relative name, and one whose socket is gone, the one that is meant.
+mkdir one two
+cd one && start --shared-dir=../share --socket-path=s && one=$pid && cd ..
+cd two && start --shared-dir=../share --socket-path=s && mv s moved && start --shared-dir=../share --socket-path=s --pid-file=p && cd ..
+two=$pid
+idle=$(worker_of "$one")
+upgrades two/s
+[ "$(worker_of "$one")" = "$idle" ] || fail "another daemon was upgraded"
+idle=$(worker_of "$two")
+pid=$one
+upgrades one/s
+(cd one && "$COLOFS" upgrade s >../log.answer) || fail "a relative name: status $?"
+[ "$(worker_of "$two")" = "$idle" ] || fail "another daemon was upgraded"
+for pid in $started; do kill -TERM "$pid" 2>/dev/null; done
+wait
+
 # A program that is not there any more; and one that is again.
 cp "$COLOFSD" installed 2>/dev/null
 COLOFSD="$dir/installed" start $S --socket-path=s
