@@ -20,7 +20,7 @@ static void sizes(void **state)
 	test_boot(vm, &cfg, NULL);
 	for (unsigned int i = 0; i < (test_packed() ? ARRAY_LEN(packed) : ARRAY_LEN(split)); i++) {
 		vm_disconnect(vm);
-		vm->cfg.size = size[i];
+		vm->cfg.size = vm->cfg.urgent_size = size[i];
 		vm->cfg.client.depth = MIN(size[i], 64);
 		test_come_back(vm);
 		for (unsigned int n = 0; n < MIN(3 * size[i] + 3, 500); n++)
@@ -48,6 +48,39 @@ static void full_ring(void **state)
 		drv_kick(&vm->queue[1]);
 		OK(fc_drain(&vm->client[1]));
 	}
+}
+
+/*
+ * The leader of the first request queue looks after the high-priority one, and hands its own leader what is
+ * no FORGET: also a chain that would find room in the larger ring only.
+ */
+static void long_chain_of_a_short_ring(void **state)
+{
+	static const struct vm_config cfg = {.urgent_size = 8, .client = {.max_data = 4096}};
+	enum { PIECES = 900, EVERY = 64 };
+	struct drv_seg seg[1 + PIECES];
+	struct vm *vm = *state;
+	struct drv_table table = {.cap = 1 + PIECES};
+	struct raw r;
+	uint8_t *room;
+
+	test_boot(vm, &cfg, (const char *[]){"--no-recover", NULL});
+	getattr_root(vm, 1);
+	raw_make(vm, &r, -1);
+	room = gm_alloc(&vm->gm, PIECES * EVERY, 4096);
+	table.host = gm_alloc(&vm->gm, table.cap * sizeof(struct vring_desc), 16);
+	assert_non_null(room);
+	assert_non_null(table.host);
+	table.gpa = gm_gpa(&vm->gm, table.host);
+	seg[0] = r.seg[0];
+	for (unsigned int i = 0; i < PIECES; i++)
+		seg[1 + i] = (struct drv_seg){gm_gpa(&vm->gm, room + i * EVERY), EVERY / 2};
+	OK(drv_add(&vm->queue[0], seg, 1, PIECES, &table, &r));
+	drv_kick(&vm->queue[0]);
+	assert_true(drv_signalled(vm->queue[0].err, TEST_PATIENCE_MS)); /* it has no room for it either */
+	for (unsigned int i = 0; i < 100; i++)
+		getattr_root(vm, 1);
+	test_end(vm);
 }
 
 static void calls_only_when_wanted(struct vm *vm)
@@ -146,6 +179,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST_OWN(sizes),
 		TEST_OWN(full_ring),
+		TEST_OWN(long_chain_of_a_short_ring),
 		TEST_OWN(notifications),
 		TEST_OWN(idle_kicks),
 		TEST_OWN(overlooked_kick),

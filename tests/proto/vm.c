@@ -21,6 +21,7 @@ void vm_configure(struct vm *vm, const struct vm_config *cfg)
 	DEFAULT(vm->cfg.protocol, VM_PROTOCOL);
 	DEFAULT(vm->cfg.queues, 1);
 	DEFAULT(vm->cfg.size, 1024);
+	DEFAULT(vm->cfg.urgent_size, vm->cfg.size);
 	DEFAULT(vm->cfg.memory, 64 * MIB);
 	DEFAULT(vm->cfg.client.depth, 8);
 	DEFAULT(vm->cfg.client.max_data, MIB);
@@ -105,7 +106,7 @@ int vm_make_memory(struct vm *vm)
 
 static int make_queue(struct vm *vm, unsigned int i)
 {
-	struct drv_config dc = attach_config(&vm->fe, vm->cfg.size);
+	struct drv_config dc = attach_config(&vm->fe, i ? vm->cfg.size : vm->cfg.urgent_size);
 	struct fc_config cc = vm->cfg.client;
 	int r;
 

@@ -19,6 +19,7 @@ struct vm_config {
 	uint64_t features, protocol; /* what to take of what is offered; 0: VM_FEATURES, VM_PROTOCOL */
 	unsigned int queues;	     /* request queues, default 1 */
 	unsigned int size;	     /* of each queue, default 1024 */
+	unsigned int urgent_size;    /* of the high-priority queue, default @size */
 	uint32_t base;		     /* where rings start, as SET_VRING_BASE says it; 0: as new */
 	unsigned int huge_pages;     /* one more region, of so many */
 	uint64_t window;	     /* bytes of shared memory that the daemon may map files in; 0: none */
