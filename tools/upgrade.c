@@ -7,6 +7,7 @@
 #include "colofs.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/number.h"
 #include "listener.h"
 
@@ -16,16 +17,19 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TIMEOUT_MS 60000 /* the daemon itself gives up before that */
-#define NOT	   1	 /* exit status: not upgraded, the daemon goes on */
+#define TIMEOUT_S   60 /* the daemon itself gives up before that */
+#define NOT	    1  /* exit status: not upgraded, the daemon goes on */
+#define NUMBER_BITS 20 /* of a socket that the kernel names: five hexadecimal digits */
 
 static const char help[] =
 	"Usage: colofs upgrade SOCKET|PID\n"
@@ -182,6 +186,28 @@ static int find(const char *what, struct proc *p, struct err *err)
 		what, p->pid);
 }
 
+/* Numbers of files of /proc are those of one network namespace; nobody is kept from seeing them. */
+static bool is_in_other_network(pid_t pid)
+{
+	struct stat its, ours;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/net/unix", pid);
+	return !stat(path, &its) && !stat("/proc/self/net/unix", &ours) && its.st_ino != ours.st_ino;
+}
+
+/* Where the process can reach us: abstract names are those of one network namespace. */
+static int go_near(const struct proc *p, int process, struct err *err)
+{
+	if (!is_in_other_network(p->pid) || !setns(process, CLONE_NEWNET))
+		return 0;
+	return err_sys(err, errno,
+		"process %d is in another network namespace, from where it cannot answer; be root, or run "
+		"this "
+		"in there",
+		p->pid);
+}
+
 /* A socket for the answer; *number is its name. */
 static int open_answer(int *number, struct err *err)
 {
@@ -219,29 +245,60 @@ static bool hear(int answer, pid_t pid, char *text, size_t size)
 	return from.pid == pid;
 }
 
-static int ask(const struct proc *p, char *text, size_t size, struct err *err)
+/* The process, if it is still the one that was found. -errno with @err. */
+static int hold(const struct proc *p, struct err *err)
 {
 	autofd int process = pidfd_open(p->pid, 0);
-	union sigval value;
-	autofd int answer = open_answer(&value.sival_int, err);
-	struct pollfd wait[] = {{answer, POLLIN, 0}, {process, POLLIN, 0}};
+	struct proc now;
 
-	if (answer < 0)
-		return answer;
-	if (process < 0 || sigqueue(p->pid, SIGUSR2, value))
-		return err_sys(err, errno, "process %d cannot be asked%s", p->pid,
-			errno == EPERM ? "; be root, or the daemon's user" : "");
-	for (;;) {
-		int r = poll(wait, 2, TIMEOUT_MS);
+	if (process < 0)
+		return err_sys(err, errno, "process %d cannot be asked", p->pid);
+	if (look_at(p->pid, &now) || now.parent != p->parent || !now.waits || strcmp(now.name, p->name))
+		return err_set(err, ESRCH, "process %d has ended; see the daemon's log", p->pid);
+	return fd_take(&process);
+}
+
+/* @number is that of the socket for the answer. With it goes a bit above, so that it is never 0: nobody asks.
+ */
+static int tell(const struct proc *p, int process, int number, struct err *err)
+{
+	siginfo_t info = {.si_signo = SIGUSR2, .si_code = SI_QUEUE};
+
+	info.si_pid = getpid();
+	info.si_uid = getuid();
+	info.si_value.sival_int = number | 1 << NUMBER_BITS;
+	if (!pidfd_send_signal(process, SIGUSR2, &info, 0))
+		return 0;
+	return err_sys(err, errno, "process %d cannot be asked%s", p->pid,
+		errno == EPERM ? "; be root, or the daemon's user" : "");
+}
+
+static int listen_to(const struct proc *p, int process, int answer, char *text, size_t size, struct err *err)
+{
+	struct pollfd wait[] = {{answer, POLLIN, 0}, {process, POLLIN, 0}};
+	uint64_t deadline = clock_ns() + TIMEOUT_S * UINT64_C(1000000000);
+
+	for (uint64_t now; (now = clock_ns()) < deadline;) {
+		int r = poll(wait, 2, (int)((deadline - now) / 1000000) + 1);
 
 		if (r > 0 && wait[0].revents && hear(answer, p->pid, text, size))
 			return 0;
 		if (r > 0 && wait[1].revents)
 			return err_set(err, ESRCH, "process %d has ended; see the daemon's log", p->pid);
-		if (!r)
-			return err_set(
-				err, ETIMEDOUT, "process %d does not answer; see the daemon's log", p->pid);
 	}
+	return err_set(err, ETIMEDOUT, "process %d does not answer; see the daemon's log", p->pid);
+}
+
+static int ask(const struct proc *p, char *text, size_t size, struct err *err)
+{
+	autofd int process = hold(p, err);
+	int number = 0, r = process < 0 ? process : go_near(p, process, err);
+	autofd int answer = r ? r : open_answer(&number, err);
+
+	if (answer < 0)
+		return answer;
+	r = tell(p, process, number, err);
+	return r ? r : listen_to(p, process, answer, text, size, err);
 }
 
 /* What comes from another process does not get to command a terminal. */

@@ -85,6 +85,17 @@ cp "$COLOFSD" installed
 upgrades s
 stop TERM
 
+# In another network namespace, where the answer has to come from.
+if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
+	unshare -n "$COLOFSD" ${COLOFSD_ARGS:-} $S --socket-path=s >log 2>&1 &
+	pid=$!
+	started="$started $pid"
+	until_true 10 grep -q 'info: serving' log || fail "it does not start in another network namespace"
+	upgrades "$pid"
+	says 125 "nobody listens there" s
+	stop TERM
+fi
+
 # As another user, who is the only one inside; asked by himself, as all tests are by root. Not every host allows that.
 user="setpriv --reuid=65534 --regid=65534 --clear-groups"
 if [ "$(id -u)" = 0 ] && $user unshare -Ur true 2>/dev/null && [ -z "${COLOFSD_ARGS:-}" ]; then
