@@ -48,6 +48,13 @@ static bool lay_out(struct header *h, const struct segment_plan *plan, uint64_t 
 	return true;
 }
 
+static void note_places(struct segment *seg, const struct header *h)
+{
+	for (int i = 0; i < SEGMENT_SECTIONS; i++)
+		seg->place[i] =
+			(struct segment_place){h->section[i].offset, h->section[i].count, h->section[i].size};
+}
+
 static int map(struct segment *seg, int fd, size_t len, struct err *err)
 {
 	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -76,6 +83,7 @@ int segment_create(struct segment *seg, const struct segment_plan plan[SEGMENT_S
 		return r;
 	fd_take(&fd);
 	memcpy(seg->base, &h, sizeof(h));
+	note_places(seg, &h);
 	return 0;
 }
 
@@ -97,51 +105,59 @@ int segment_open(
 	r = map(seg, fd, len, err);
 	if (r)
 		return r;
+	note_places(seg, &want);
 	if (!memcmp(seg->base, &want, sizeof(want)))
 		return 0;
 	munmap(seg->base, seg->len);
+	*seg = (struct segment){.fd = -1};
 	return err_set(
 		err, EINVAL, "the state segment has another layout than this daemon's (%d)", SEGMENT_LAYOUT);
 }
 
+static bool lies_within(const struct header *h, uint64_t len)
+{
+	for (int i = 0; i < SEGMENT_SECTIONS; i++) {
+		uint64_t end;
+
+		if (!arith_mul((uint64_t)h->section[i].size, h->section[i].count, &end) ||
+			!arith_add(end, h->section[i].offset, &end) || end > len)
+			return false;
+	}
+	return true;
+}
+
 int segment_view(struct segment *seg, int fd, struct err *err)
 {
-	const struct header *h;
+	struct header h;
 	struct stat st;
 	void *p;
 
 	if (fstat(fd, &st))
 		return err_sys(err, errno, "cannot examine the state segment");
+	if (pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || h.magic != SEGMENT_MAGIC ||
+		h.layout != SEGMENT_LAYOUT || !lies_within(&h, (uint64_t)st.st_size))
+		return err_set(err, EINVAL, "no state segment of this layout (%d)", SEGMENT_LAYOUT);
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (p == MAP_FAILED)
 		return err_sys(err, errno, "cannot map the state segment");
 	*seg = (struct segment){.fd = -1, .base = p, .len = (size_t)st.st_size};
-	h = p;
-	if (seg->len >= sizeof(*h) && h->magic == SEGMENT_MAGIC && h->layout == SEGMENT_LAYOUT)
-		return 0;
-	segment_close(seg);
-	return err_set(err, EINVAL, "no state segment of this layout (%d)", SEGMENT_LAYOUT);
+	note_places(seg, &h);
+	return 0;
 }
 
 uint32_t segment_record_size(const struct segment *seg, enum segment_section section)
 {
-	const struct header *h = seg->base;
-
-	return h->section[section].size;
+	return seg->place[section].size;
 }
 
 void *segment_at(const struct segment *seg, enum segment_section section)
 {
-	const struct header *h = seg->base;
-
-	return (char *)seg->base + h->section[section].offset;
+	return (char *)seg->base + seg->place[section].offset;
 }
 
 uint64_t segment_count(const struct segment *seg, enum segment_section section)
 {
-	const struct header *h = seg->base;
-
-	return h->section[section].count;
+	return seg->place[section].count;
 }
 
 void segment_close(struct segment *seg)

@@ -46,10 +46,19 @@ struct segment_plan {
 	uint64_t count;
 };
 
+/* Where a section lies. */
+struct segment_place {
+	uint64_t offset, count;
+	uint32_t size;
+};
+
+/* Other processes, which may be hostile, write in what is mapped: where the sections lie is read here only.
+ */
 struct segment {
 	int fd;
 	void *base;
 	size_t len;
+	struct segment_place place[SEGMENT_SECTIONS];
 	bool adopt; /* the records are an earlier process's: who is given the segment goes on from them */
 };
 

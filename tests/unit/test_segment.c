@@ -100,6 +100,33 @@ static void test_refused(void **state)
 	close(empty);
 }
 
+/* Who maps it, too, can write where the sections are said to lie: nobody who has it open goes by that. */
+static void test_header_changed(void **state)
+{
+	const enum segment_section all[] = {SEGMENT_SUPERVISED, SEGMENT_DEVICE, SEGMENT_MOUNTS};
+	struct segment seg[3];
+	struct err err;
+
+	(void)state;
+	assert_int_equal(segment_create(&seg[0], plan, &err), 0);
+	assert_int_equal(segment_open(&seg[1], dup(seg[0].fd), plan, &err), 0);
+	assert_int_equal(segment_view(&seg[2], seg[0].fd, &err), 0);
+	memset(seg[0].base, 0xa5, 4096);
+	for (int i = 0; i < 3; i++) {
+		for (int k = 0; k < 3; k++) {
+			assert_int_equal(segment_count(&seg[i], all[k]), plan[all[k]].count);
+			assert_int_equal(segment_record_size(&seg[i], all[k]), plan[all[k]].size);
+			assert_int_equal((char *)segment_at(&seg[i], all[k]) - (char *)seg[i].base,
+				(char *)segment_at(&seg[0], all[k]) - (char *)seg[0].base);
+			assert_true(segment_at(&seg[i], all[k]) < (void *)((char *)seg[i].base + seg[i].len));
+		}
+	}
+	assert_int_equal(reopen(seg[0].fd, plan), -EINVAL);
+	assert_int_equal(segment_view(&(struct segment){0}, seg[0].fd, &err), -EINVAL);
+	for (int i = 3; i--;)
+		segment_close(&seg[i]);
+}
+
 static void test_overflow(void **state)
 {
 	struct segment_plan huge[SEGMENT_SECTIONS] = {{.size = 128, .count = UINT64_MAX / 64}};
@@ -119,6 +146,7 @@ int main(void)
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_reopen),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_header_changed),
 		cmocka_unit_test(test_overflow),
 	};
 
