@@ -246,7 +246,7 @@ static void give(struct launcher *l)
 	l->deadline = clock_ns() + TAKE_S * SECOND;
 }
 
-/* @next serves. */
+/* @next serves: it says so, or who served does, and ends. */
 static void promote(struct launcher *l)
 {
 	uint64_t now = clock_ns();
@@ -259,8 +259,10 @@ static void promote(struct launcher *l)
 	l->old = l->now;
 	l->now = l->next;
 	l->next = (struct daemon){.line = -1};
+	l->given = false;
 	l->deadline = now + LEAVE_S * SECOND;
 	hush(&l->old.line);
+	outside_told(l->cfg->outside, OUTSIDE_READY); /* who served may have ended ahead of saying it */
 	if (!l->old.pid)
 		answer(l, true, l->said);
 }
@@ -325,13 +327,23 @@ static void next_ended(struct launcher *l, int status)
 	else
 		snprintf(how, sizeof(how), "the new program ended with status %d", WEXITSTATUS(status));
 	snprintf(text, sizeof(text), "not upgraded%s: %s",
-		l->now.pid ? ", and the running daemon goes on" : "",
+		l->now.pid && !l->given ? ", and the running daemon goes on" : "",
 		l->why	     ? l->why
 		: l->said[0] ? l->said
 			     : how);
 	answer(l, false, text);
 	if (l->given)
 		l->status = status;
+}
+
+static void now_ended(struct launcher *l, int status)
+{
+	l->now.pid = 0;
+	hush(&l->now.line);
+	if (!l->given || status) /* it had nothing more to say */
+		l->status = status;
+	if (l->given && l->next.pid)
+		promote(l);
 }
 
 static void reap(struct launcher *l)
@@ -348,9 +360,7 @@ static void reap(struct launcher *l)
 			l->old.pid = 0;
 			answer(l, true, l->said);
 		} else if (pid == l->now.pid) {
-			l->now.pid = 0;
-			hush(&l->now.line);
-			l->status = status;
+			now_ended(l, status);
 		}
 	}
 }
@@ -359,6 +369,10 @@ static void hurry(struct launcher *l)
 {
 	if ((!l->next.pid && !l->old.pid) || clock_ns() < l->deadline)
 		return;
+	if (l->given && l->next.pid) { /* who served has yet to leave */
+		promote(l);
+		return;
+	}
 	l->why = "the new program was not ready in time";
 	kill(l->next.pid ? l->next.pid : l->old.pid, SIGKILL);
 	l->deadline = clock_ns() + LEAVE_S * SECOND;

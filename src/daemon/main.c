@@ -235,12 +235,11 @@ static void tell_ready(void *arg)
 
 	if (d->segment.adopt)
 		log_warn("serving goes on");
-	if (!is_first(d))
-		return;
-	tell(d, OUTSIDE_READY);
+	tell(d, OUTSIDE_READY); /* again, as an earlier worker may have ended ahead of it */
 	if (d->root.parent >= 0)
 		detach_streams(&d->outside.detach);
-	log_info("serving %s", d->opt.sandbox.shared_dir);
+	if (is_first(d))
+		log_info("serving %s", d->opt.sandbox.shared_dir);
 }
 
 static struct serve_config serve_config(struct daemon *d, int signals)

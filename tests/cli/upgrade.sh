@@ -96,6 +96,37 @@ if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
 	stop TERM
 fi
 
+# One that has taken over and does not come to say that it is ready: it serves, as the one before has ended.
+cp "$COLOFSD" installed
+COLOFSD="$dir/installed" start $S --socket-path=s
+rm installed
+cat >installed <<'END'
+#!/usr/bin/env python3
+import array, signal, socket, struct, sys
+def receive(s):
+    data, control, _, _ = s.recvmsg(4096, 4096)
+    fds = array.array("i")
+    for _, _, body in control:
+        fds.frombytes(body)
+    return data, fds
+line = socket.socket(fileno=4)
+take, fds = receive(line)
+giver = socket.socket(fileno=fds[0])
+line.send(take[:4] + b"P" + take[5:])
+receive(giver)
+giver.send(b"F")
+while struct.unpack_from("I", receive(giver)[0])[0]:
+    pass
+giver.send(b"S")
+signal.sigwait([signal.SIGTERM])
+sys.exit(7)
+END
+chmod 755 installed
+upgrades s
+[ "$(descendants_of "$pid" | wc -l)" = 1 ] || fail "who served is still there"
+stop TERM
+[ "$status" = 7 ] && [ ! -e s ] && [ ! -e s.pid ] || fail "the end of who never was ready: status $status, left $(ls)"
+
 # As another user, who is the only one inside; asked by himself, as all tests are by root. Not every host allows that.
 user="setpriv --reuid=65534 --regid=65534 --clear-groups"
 if [ "$(id -u)" = 0 ] && $user unshare -Ur true 2>/dev/null && [ -z "${COLOFSD_ARGS:-}" ]; then
