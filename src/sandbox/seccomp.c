@@ -4,12 +4,14 @@
 #include "base/arith.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
 #include <signal.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct rule {
 	int number;
@@ -17,6 +19,7 @@ struct rule {
 	int error; /* 0: allowed */
 	bool conditional;
 	bool supervisor; /* not for a worker */
+	bool own;	 /* upon itself, except for a supervisor */
 	unsigned int arg;
 	uint64_t mask, value;
 };
@@ -42,6 +45,7 @@ struct rule {
 		.arg = (a),                    \
 		.mask = (m),                   \
 		.value = (v)},
+#define SYSCALL_OWN(call, who) {.number = SCMP_SYS(call), .name = #call, .user = (who), .own = true},
 /* Where clone(2) has its flags: s390 alone has the stack first. */
 #ifdef __s390__
 #define CLONE_FLAGS_ARG 1
@@ -66,13 +70,26 @@ static uint32_t default_action(enum sandbox_seccomp mode)
 	return SCMP_ACT_KILL_PROCESS;
 }
 
-static int add_rule(scmp_filter_ctx ctx, const struct rule *rule, uint32_t allow)
+/* What is compared; false: nothing, all calls are meant. */
+static bool condition(const struct rule *rule, enum sandbox_role role, struct scmp_arg_cmp *cmp)
 {
-	uint32_t action = rule->error ? SCMP_ACT_ERRNO((uint32_t)rule->error) : allow;
-	struct scmp_arg_cmp cmp = {rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value};
+	uint64_t self = (uint64_t)getpid();
 
-	return seccomp_rule_add_array(
-		ctx, action, rule->number, rule->conditional, rule->conditional ? &cmp : NULL);
+	*cmp = (struct scmp_arg_cmp){rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value};
+	if (!rule->own || role == SANDBOX_SUPERVISOR)
+		return rule->conditional;
+	*cmp = role == SANDBOX_WORKER ? (struct scmp_arg_cmp){0, SCMP_CMP_NE, self, 0}
+				      : (struct scmp_arg_cmp){0, SCMP_CMP_MASKED_EQ, UINT32_MAX, self};
+	return true;
+}
+
+static int add_rule(scmp_filter_ctx ctx, const struct rule *rule, enum sandbox_role role, uint32_t action)
+{
+	struct scmp_arg_cmp cmp;
+	bool some = condition(rule, role, &cmp);
+
+	return seccomp_rule_add_array(ctx, rule->error ? SCMP_ACT_ERRNO((uint32_t)rule->error) : action,
+		rule->number, some, some ? &cmp : NULL);
 }
 
 /* A worker has the supervisor's filter already, and gets one that takes away what is not for it. */
@@ -82,7 +99,7 @@ static bool belongs(const struct rule *rule, enum sandbox_role role)
 	case SANDBOX_SUPERVISOR:
 		return true;
 	case SANDBOX_WORKER:
-		return rule->supervisor;
+		return rule->supervisor || rule->own;
 	case SANDBOX_ALONE:
 		break;
 	}
@@ -104,7 +121,7 @@ static int fill_and_load(
 	if (!r && role == SANDBOX_WORKER)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	for (unsigned int i = 0; i < ARRAY_LEN(rules) && !r; i++) {
-		r = belongs(&rules[i], role) ? add_rule(ctx, &rules[i], action) : 0;
+		r = belongs(&rules[i], role) ? add_rule(ctx, &rules[i], role, action) : 0;
 		if (r)
 			return err_sys(err, -r, "seccomp: no rule for %s (%s)", rules[i].name, rules[i].user);
 	}

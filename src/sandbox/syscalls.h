@@ -5,6 +5,7 @@
  * SYSCALL: any arguments. SYSCALL_NUMBER: likewise, for one that libraries do not know by name.
  * SYSCALL_IF: only if argument @arg, masked by @mask, is @value. SYSCALL_FAILS: not made, answers @error.
  * SYSCALL_SUPERVISOR: as SYSCALL_IF, or with mask 0 as SYSCALL, but never for a worker.
+ * SYSCALL_OWN: argument 0 is a process, and must be the caller itself, except for a supervisor.
  */
 
 /* libc and threads */
@@ -22,7 +23,7 @@ SYSCALL(set_robust_list, "libc: threads")
 SYSCALL(rt_sigprocmask, "libc: threads, abort")
 SYSCALL(rt_sigaction, "libc: abort; base/guard: a SIGBUS that is not for it")
 SYSCALL(rt_sigreturn, "daemon/queue: the signal that interrupts a waiting thread; base/guard")
-SYSCALL(tgkill, "daemon/queue: interrupts a waiting thread; libc: abort")
+SYSCALL_OWN(tgkill, "daemon/queue: interrupts a waiting thread; libc: abort")
 SYSCALL(getpid, "libc: pthread_kill, abort")
 SYSCALL(gettid, "libc: pthread_kill, abort")
 SYSCALL(exit, "libc: threads")
@@ -58,7 +59,16 @@ SYSCALL(recvmmsg, "vhost: messages")
 SYSCALL(sendmmsg, "vhost: replies")
 SYSCALL(memfd_create, "vhost/inflight: GET_INFLIGHT_FD")
 SYSCALL(sendto, "daemon/notify; libc: syslog")
-SYSCALL(fcntl, "vhost: descriptors that arrive; fs/lock: open file description locks; fs/io: flags")
+/* Without F_SETOWN, which has signals sent to any process. */
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_DUPFD_CLOEXEC, "fs/kept, fs/inode, dax/file, virtio/mem: copies")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_GETFD, "daemon/upgrade, base/fdmap, dax/adopt: whether it is open")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_SETFD, "libc: open of other versions")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_GETFL, "vhost: descriptors that arrive; dax; libc: fdopendir")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_SETFL, "vhost: descriptors that arrive")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_OFD_GETLK, "fs/lock, dax/claim")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_OFD_SETLK, "fs/lock, dax/claim")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_OFD_SETLKW, "fs/lock")
+SYSCALL_IF(fcntl, 1, UINT32_MAX, F_ADD_SEALS, "dax/copy")
 SYSCALL(ftruncate, "fs/attr: SETATTR")
 SYSCALL(fstatfs, "virtio/mem: page size; fs/attr: STATFS; fs/mount: kinds of file system")
 SYSCALL(dup3, "daemon/detach: standard streams")
@@ -80,7 +90,7 @@ SYSCALL(close_range, "daemon/adopt: what the last worker left open")
 SYSCALL(eventfd2, "daemon/queue: a worker's start")
 SYSCALL(epoll_create1, "daemon/queue: a worker's start")
 SYSCALL(getsockopt, "daemon/serve: a worker's start")
-SYSCALL(prlimit64, "fs: a worker's start")
+SYSCALL_IF(prlimit64, 0, UINT32_MAX, 0, "fs: a worker's start; of no other process")
 
 /* fs: names and inodes */
 SYSCALL(openat, "fs: all opening")

@@ -26,6 +26,7 @@ struct call {
 #define SYSCALL_NUMBER(nr, call, who)  {nr, #call, who},
 #define SYSCALL_FAILS(call, err, who)  {SCMP_SYS(call), #call, who},
 #define SYSCALL_IF(call, a, m, v, who) {SCMP_SYS(call), #call, who},
+#define SYSCALL_OWN(call, who)	       {SCMP_SYS(call), #call, who},
 #define SYSCALL_SUPERVISOR(call, a, m, v, who)
 static const struct call calls[] = {
 #include "sandbox/syscalls.h"

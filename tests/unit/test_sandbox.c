@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -83,6 +84,8 @@ static int what_is_needed(void)
 		return 2;
 	if (socket(AF_UNIX, SOCK_STREAM, 0) != -1 || errno != EACCES)
 		return 3;
+	if (pthread_kill(pthread_self(), 0) || raise(SIGCONT) || prlimit(0, RLIMIT_CORE, NULL, NULL))
+		return 5;
 	if (ioctl(file, FS_IOC_GETFLAGS, &r) != -1 || (errno != ENOTTY && errno != EPERM))
 		return 4;
 	return 0;
@@ -134,6 +137,21 @@ static int call_kill(void)
 	return (int)syscall(SYS_kill, getppid(), 0);
 }
 
+static int call_tgkill(void)
+{
+	return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static int call_set_owner(void)
+{
+	return fcntl(0, F_SETOWN, getppid());
+}
+
+static int call_limit_another(void)
+{
+	return prlimit(getppid(), RLIMIT_CPU, NULL, NULL);
+}
+
 static int call_mmap_to_execute(void)
 {
 	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
@@ -167,6 +185,9 @@ static void test_not_needed(void **state)
 		call_mount,
 		call_chroot,
 		call_kill,
+		call_tgkill,
+		call_set_owner,
+		call_limit_another,
 		call_mmap_to_execute,
 		call_mprotect_to_execute,
 	};
@@ -183,6 +204,70 @@ static void test_not_needed(void **state)
 	}
 	assert_true(WIFEXITED(locked(SANDBOX_SECCOMP_LOG, call_ptrace)));
 	assert_int_equal(locked(SANDBOX_SECCOMP_NONE, call_fork), 0);
+}
+
+static int signals_itself(void)
+{
+	return pthread_kill(pthread_self(), 0) || raise(SIGCONT) ? 1 : 0;
+}
+
+/* @body in a worker of a supervisor, which may do what its worker may not. */
+static int in_worker(int (*body)(void), pid_t above)
+{
+	const struct sandbox_config cfg = {.seccomp = SANDBOX_SECCOMP_KILL};
+	pid_t child;
+	int status;
+	struct err err;
+
+	if (sandbox_lock(&cfg, SANDBOX_SUPERVISOR, NULL, &err))
+		return LOCK_FAILED;
+	if (syscall(SYS_tgkill, above, above, 0))
+		return 1;
+	child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (!child)
+		_exit(sandbox_lock(&cfg, SANDBOX_WORKER, NULL, &err) ? LOCK_FAILED : body());
+	if (waitpid(child, &status, 0) != child)
+		return 2;
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 100 + WEXITSTATUS(status);
+}
+
+static int worker_ended(int (*body)(void))
+{
+	pid_t above = getpid(), child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child) {
+		alarm(10);
+		signal(SIGSYS, SIG_DFL);
+		_exit(in_worker(body, above));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WEXITSTATUS(status);
+}
+
+static pid_t other; /* which a worker cannot ask for */
+
+static int call_tgkill_other(void)
+{
+	return (int)syscall(SYS_tgkill, other, other, 0);
+}
+
+static int call_tgkill_elsewhere(void)
+{
+	return (int)syscall(SYS_tgkill, 1, 1, 0);
+}
+
+static void test_worker(void **state)
+{
+	(void)state;
+	if (SANITIZED)
+		skip();
+	other = getpid();
+	assert_int_equal(worker_ended(signals_itself), 100);
+	assert_int_equal(worker_ended(call_tgkill_other), SIGSYS);
+	assert_int_equal(worker_ended(call_tgkill_elsewhere), SIGSYS);
+	assert_int_equal(worker_ended(call_fork), SIGSYS);
 }
 
 /* The capabilities that are in effect: as many of those listed as we had. */
@@ -381,6 +466,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_needed),
 		cmocka_unit_test(test_not_needed),
+		cmocka_unit_test(test_worker),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_caps_missing),
 		cmocka_unit_test(test_modcaps),
