@@ -140,6 +140,7 @@ static void set_up_signals(void)
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* ignored, children's ends would be lost; whoever started us may do that */
 	signal(SIGUSR2, SIG_IGN); /* without supervisors: nobody could take over */
 }
 

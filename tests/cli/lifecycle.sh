@@ -47,6 +47,22 @@ for mode in $modes; do
 	refused --queues=0 'from 1' $S --socket-path=s --daemonize --queues=0
 done
 
+# Started by somebody who ignores the ends of his children.
+for mode in $modes; do
+	rm -f log
+	env --ignore-signal=CHLD "$COLOFSD" ${COLOFSD_ARGS:-} $S --socket-path=s --sandbox=$mode >log 2>&1 &
+	pid=$!
+	started="$started $pid"
+	until_true 10 grep -q 'info: serving' log || fail "$mode: SIGCHLD is ignored: does not start"
+	[ "$(cat s.pid)" = "$pid" ] || fail "$mode: SIGCHLD is ignored: another process"
+	kids=$(descendants_of "$pid")
+	kill -TERM "$pid"
+	until_true 10 gone "$pid" || fail "$mode: SIGCHLD is ignored: it does not end"
+	wait "$pid" || fail "$mode: SIGCHLD is ignored: status $?"
+	[ ! -e s ] && [ ! -e s.pid ] || fail "$mode: SIGCHLD is ignored: left $(ls)"
+	for k in $kids; do gone "$k" || fail "$mode: SIGCHLD is ignored: $k is still there"; done
+done
+
 # A group of ours.
 group=$(id -gn)
 start $S --socket-path=s --socket-group="$group" --sandbox=none
