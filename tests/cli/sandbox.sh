@@ -81,6 +81,7 @@ stop TERM
 if setpriv --reuid=65534 --regid=65534 --clear-groups unshare -Ur true 2>/dev/null; then
 	mkdir -m 777 open
 	chmod 755 .
+	rm -f log
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$COLOFSD" $S --socket-path=open/s >log 2>&1 &
 	pid=$!
 	started="$started $pid"

@@ -87,6 +87,7 @@ stop TERM
 
 # In another network namespace, where the answer has to come from.
 if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
+	rm -f log
 	unshare -n "$COLOFSD" ${COLOFSD_ARGS:-} $S --socket-path=s >log 2>&1 &
 	pid=$!
 	started="$started $pid"
@@ -132,6 +133,7 @@ user="setpriv --reuid=65534 --regid=65534 --clear-groups"
 if [ "$(id -u)" = 0 ] && $user unshare -Ur true 2>/dev/null && [ -z "${COLOFSD_ARGS:-}" ]; then
 	mkdir -m 777 open
 	chmod 755 .
+	rm -f log
 	$user "$COLOFSD" $S --socket-path=open/s >log 2>&1 &
 	pid=$!
 	started="$started $pid"
