@@ -238,9 +238,9 @@ static void give(struct launcher *l)
 {
 	struct line_message m = {.word = LINE_GIVE};
 
-	if (l->offer < 0 || !l->now.pid)
+	if (l->offer < 0)
 		return;
-	if (!line_send(l->now.line, &m, &l->offer, 1))
+	if (l->now.pid && !line_send(l->now.line, &m, &l->offer, 1))
 		kill(l->now.pid, SIGUSR2);
 	hush(&l->offer);
 	l->deadline = clock_ns() + TAKE_S * SECOND;
@@ -344,6 +344,8 @@ static void now_ended(struct launcher *l, int status)
 		l->status = status;
 	if (l->given && l->next.pid)
 		promote(l);
+	else
+		hush(&l->offer); /* by which @next knows that there is nothing to have */
 }
 
 static void reap(struct launcher *l)

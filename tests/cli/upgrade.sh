@@ -97,11 +97,13 @@ if [ "$(id -u)" = 0 ] && unshare -n true 2>/dev/null; then
 	stop TERM
 fi
 
-# One that has taken over and does not come to say that it is ready: it serves, as the one before has ended.
-cp "$COLOFSD" installed
-COLOFSD="$dir/installed" start $S --socket-path=s
-rm installed
-cat >installed <<'END'
+# programs LAST_LINES: the daemon is there, and what is installed by now knows how to take over, and does as it is told here
+programs() {
+	rm -f installed
+	cp "$COLOFSD" installed
+	COLOFSD="$dir/installed" start $S --socket-path=s
+	rm installed
+	cat >installed <<'END'
 #!/usr/bin/env python3
 import array, signal, socket, struct, sys
 def receive(s):
@@ -113,20 +115,37 @@ def receive(s):
 line = socket.socket(fileno=4)
 take, fds = receive(line)
 giver = socket.socket(fileno=fds[0])
-line.send(take[:4] + b"P" + take[5:])
+open(sys.argv[0] + ".there", "w").close()
+END
+	printf '%s\n' "$1" >>installed
+	chmod 755 installed
+}
+
+# One that has taken over and does not come to say that it is ready: it serves, as the one before has ended.
+programs 'line.send(take[:4] + b"P" + take[5:])
 receive(giver)
 giver.send(b"F")
 while struct.unpack_from("I", receive(giver)[0])[0]:
     pass
 giver.send(b"S")
 signal.sigwait([signal.SIGTERM])
-sys.exit(7)
-END
-chmod 755 installed
+sys.exit(7)'
 upgrades s
 [ "$(descendants_of "$pid" | wc -l)" = 1 ] || fail "who served is still there"
 stop TERM
 [ "$status" = 7 ] && [ ! -e s ] && [ ! -e s.pid ] || fail "the end of who never was ready: status $status, left $(ls)"
+
+# One that prepares itself while the one that serves ends: there is nothing to wait for.
+programs 'sys.exit(len(receive(giver)[0]))'
+rm installed.there
+kill -USR2 "$pid"
+until_true 10 [ -e installed.there ] || fail "the program is not run"
+set -- $(child_of "$pid")
+kill -KILL "$1"
+until_true 10 gone "$pid" || fail "who prepares itself holds up the end"
+wait "$pid"
+[ ! -e s ] && [ ! -e s.pid ] || fail "the end of who serves amid an upgrade: left $(ls)"
+grep -q "not upgraded: " log || fail "it does not say that there was no upgrade"
 
 # As another user, who is the only one inside; asked by himself, as all tests are by root. Not every host allows that.
 user="setpriv --reuid=65534 --regid=65534 --clear-groups"
