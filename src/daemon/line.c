@@ -4,6 +4,7 @@
 #include "base/fdpass.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define VERSION \
@@ -33,6 +34,9 @@ int line_receive(int line, struct line_message *m, int *fds, uint32_t *n)
 
 	if (got <= 0)
 		return (int)got;
+	memset((char *)m + got, 0, sizeof(*m) - (size_t)got);
 	m->text[sizeof(m->text) - 1] = '\0';
-	return got == sizeof(*m) && m->version == VERSION ? 1 : -EPROTO;
+	if (got == sizeof(*m) && m->version == VERSION)
+		return 1;
+	return m->word == LINE_REFUSED ? 1 : -EPROTO;
 }

@@ -135,6 +135,12 @@ upgrades s
 stop TERM
 [ "$status" = 7 ] && [ ! -e s ] && [ ! -e s.pid ] || fail "the end of who never was ready: status $status, left $(ls)"
 
+# One of another release, whose messages differ, says why it cannot take over.
+programs 'line.send(struct.pack("=IcxHIIQ", 1, b"E", 0, 0, 0, 0) + b"another time then")'
+says 1 "another time then" s
+stop TERM
+[ "$status" = 0 ] || fail "after another release: status $status"
+
 # One that prepares itself while the one that serves ends: there is nothing to wait for.
 programs 'sys.exit(len(receive(giver)[0]))'
 rm installed.there

@@ -236,6 +236,36 @@ static void test_does_not_fit(void **state)
 	}
 }
 
+/* Another release's messages are not understood, but for the reason why it cannot take over. */
+static void test_other_version(void **state)
+{
+	struct ends e = open_ends();
+	struct line_message m = {.word = LINE_REFUSED, .text = "the reason"}, got;
+	uint32_t n = 0;
+
+	(void)state;
+	for (size_t less = 0; less < 3; less++) {
+		m.version = 1;
+		m.word = LINE_REFUSED;
+		assert_int_equal(send(e.far, &m, sizeof(m) - less, 0), sizeof(m) - less);
+		memset(&got, 'x', sizeof(got));
+		assert_int_equal(line_receive(e.near, &got, NULL, &n), 1);
+		assert_int_equal(got.word, LINE_REFUSED);
+		assert_string_equal(got.text, "the reason");
+		m.word = LINE_PREPARED;
+		assert_int_equal(send(e.far, &m, sizeof(m) - less, 0), sizeof(m) - less);
+		assert_int_equal(line_receive(e.near, &got, NULL, &n), -EPROTO);
+	}
+	m.word = LINE_REFUSED;
+	assert_int_equal(send(e.far, &m, 5, 0), 5);
+	memset(&got, 'x', sizeof(got));
+	assert_int_equal(line_receive(e.near, &got, NULL, &n), 1);
+	assert_string_equal(got.text, "");
+	assert_int_equal(send(e.far, &m, 4, 0), 4);
+	assert_int_equal(line_receive(e.near, &got, NULL, &n), -EPROTO);
+	close_ends(e);
+}
+
 /* The other side: takes all, changes what it has of the connection, and then serves or not. */
 struct taker {
 	int from;
@@ -305,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_not_asked),
 		cmocka_unit_test(test_does_not_fit),
 		cmocka_unit_test(test_given),
+		cmocka_unit_test(test_other_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
