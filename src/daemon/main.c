@@ -19,9 +19,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -500,6 +502,16 @@ static int make_outside(struct daemon *d, struct err *err)
 	return EXIT_FAILURE;
 }
 
+/* Running a program that has capabilities of its own, or another user's rights, unties it from its parent. */
+static int tie_to_launcher(const struct daemon *d, struct err *err)
+{
+	struct pollfd gone = {.fd = d->line};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		return err_sys(err, errno, "the parent's death signal cannot be set");
+	return poll(&gone, 1, 0) ? err_set(err, ECONNRESET, "the running daemon is gone") : 0;
+}
+
 /* The same where another daemon has it, and this one is to take over. */
 static int take_outside(struct daemon *d, struct err *err)
 {
@@ -514,6 +526,8 @@ static int take_outside(struct daemon *d, struct err *err)
 		err_set(err, EPROTO, "the running daemon hands over in another way; restart it");
 		return EXIT_FAILURE;
 	}
+	if (tie_to_launcher(d, err))
+		return EXIT_FAILURE;
 	outside_take(&d->outside, &d->opt, &m, fds, &taken);
 	d->from = taken.from;
 	d->claims = taken.claims;
