@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 /* A reader refuses a segment with another number. Raise it with every change of a record. */
-#define SEGMENT_LAYOUT 9
+#define SEGMENT_LAYOUT 10
 
 enum segment_section {
 	SEGMENT_SUPERVISED,  /* one record: what the supervisor notes of its workers */

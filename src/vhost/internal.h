@@ -34,8 +34,9 @@ struct vhost_ring {
 	enum { ENABLE_UNSAID, ENABLE_OFF, ENABLE_ON } enable;
 	bool running;		  /* between vq_start() and vq_stop() */
 	bool failed;		  /* could not be started: not tried again before it is told something new */
+	bool started;		  /* on this connection */
 	enum vring_track goes_on; /* what the next start makes of the records of what is in flight */
-	struct vhost_layout was;  /* of the ring of an earlier connection that our records are of */
+	struct vhost_layout was;  /* of the ring that our records are of, perhaps of an earlier connection */
 	int kick;
 	int call;
 	int err;

@@ -75,7 +75,7 @@ static enum vring_track goes_on(const struct vhost_device *d, const struct vhost
 {
 	const struct vhost_layout is = layout_of(d, q), *was = &q->was;
 
-	if (q->goes_on != VRING_TRACK_NEW || d->inflight.map || was->size != is.size ||
+	if (q->goes_on != VRING_TRACK_NEW || q->started || d->inflight.map || was->size != is.size ||
 		was->packed != is.packed || was->desc.v != is.desc.v || was->avail.v != is.avail.v ||
 		was->used.v != is.used.v)
 		return q->goes_on;
@@ -108,19 +108,25 @@ static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 		.resumes = mode == VRING_TRACK_RESUME || mode == VRING_TRACK_AGAIN,
 	};
 	unsigned int i = (unsigned int)(q - d->ring);
+	struct vhost_layout was = q->was;
+	bool started = q->started;
 	int r;
 
 	/* What it pops is in flight from then on, whether or not the message that started it is dealt with.
 	 */
-	q->running = true;
+	q->running = q->started = true;
+	q->was = layout_of(d, q);
 	save_commit(d);
 	q->goes_on = VRING_TRACK_NEW;
-	q->was = (struct vhost_layout){0};
 	channel_hurry(&d->channel, false);
 	r = d->ops->vq_start(d->arg, i, &vq, d->mem, memory_active_log(d), err);
 
 	q->running = !r;
 	q->failed = r != 0;
+	if (r) {
+		q->started = started;
+		q->was = was;
+	}
 	return r ? err_prefix(err, r, "queue %u", i) : 0;
 }
 
@@ -216,20 +222,13 @@ void rings_reset(struct vhost_device *d)
 	}
 }
 
-/* The last connection that set it up with records of ours. */
-static struct vhost_layout remembered(const struct vhost_device *d, const struct vhost_ring *q)
-{
-	if (!d->cfg.persistent || d->inflight.map)
-		return (struct vhost_layout){0};
-	return q->addressed ? layout_of(d, q) : q->was;
-}
-
 void rings_close(struct vhost_device *d)
 {
+	bool remember = d->cfg.persistent && !d->inflight.map;
 	struct vhost_layout was[VHOST_MAX_QUEUES] = {0};
 
-	for (unsigned int i = 0; i < d->queues; i++)
-		was[i] = remembered(d, &d->ring[i]);
+	for (unsigned int i = 0; i < d->queues && remember; i++)
+		was[i] = d->ring[i].was;
 	rings_reset(d);
 	for (unsigned int i = 0; i < d->queues; i++) {
 		save_close(d, d->ring[i].call);

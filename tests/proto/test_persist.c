@@ -412,6 +412,29 @@ static void seen_without_records(void **state)
 	end(g);
 }
 
+/* Who comes in between, says other rings, and goes before they run, takes nothing along. */
+static void others_in_between(void **state)
+{
+	struct guest *g = boot(state, false, persistent);
+	struct waiting waiting;
+
+	begin_wait(g, &waiting, "lock");
+	cut(g);
+	OK(vm_connect(g->vm));
+	OK(fe_set_features(&g->vm->fe, g->vm->fe.features));
+	for (unsigned int i = 0; i < g->vm->queues; i++) {
+		const struct vu_vring_addr a = {
+			.index = i, .desc = 0x10000, .avail = 0x20000, .used = 0x30000};
+
+		OK(fe_set_vring(&g->vm->fe, VU_SET_VRING_NUM, i, 64));
+		OK(fe_tell(&g->vm->fe, VU_SET_VRING_ADDR, &a, sizeof(a), -1));
+	}
+	cut(g);
+	come_back(g);
+	end_wait(g, &waiting);
+	end(g);
+}
+
 /* True once the process that served has been replaced by the program as it is now. */
 static bool replaced(const struct guest *g)
 {
@@ -519,6 +542,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_OWN(random_cuts),
 		TEST_OWN(random_cuts_without_records),
+		TEST_OWN(others_in_between),
 		TEST_OWN(seen_without_records),
 		TEST_OWN(nobody_there),
 		TEST_OWN(another_guest),
