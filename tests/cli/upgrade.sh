@@ -181,7 +181,9 @@ says 125 "colofs upgrade SOCKET"
 says 125 "colofs upgrade SOCKET" --frob
 says 125 "file is no socket" file
 says 125 "nowhere cannot be found" nowhere
-says 125 "no colofsd that can be upgraded" $$
+sleep 60 & # not this shell, which may block all signals for a moment
+started="$started $!"
+says 125 "no colofsd that can be upgraded" $!
 says 125 "no such process" 4194304
 python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.bind("dead")'
 says 125 "nobody listens there" dead
