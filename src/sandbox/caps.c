@@ -148,10 +148,12 @@ int caps_reduce(const struct sandbox_config *cfg, struct err *err)
 
 int caps_reduce_parent(const struct sandbox_config *cfg, struct err *err)
 {
-	uint64_t kill = cfg->uids.n || cfg->gids.n ? BIT(CAP_KILL) : 0;
+	uint64_t want = cfg->parent.end ? BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) : 0;
 
+	if (cfg->uids.n || cfg->gids.n)
+		want |= BIT(CAP_KILL);
 	capng_get_caps_process();
-	return keep_only(BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | kill, err);
+	return keep_only(want, err);
 }
 
 int caps_rest(struct err *err)

@@ -17,8 +17,8 @@ bool caps_will_keep(const struct sandbox_config *cfg, unsigned int cap);
 /* Gives up all others, for good. 0 or -errno with @err. */
 int caps_reduce(const struct sandbox_config *cfg, struct err *err);
 
-/* Likewise all but what the waiting parent needs, which is to remove files, and to end a child that is not
- * the same user any more (mapped ids). */
+/* Likewise all but what the waiting parent needs, which is to remove files where that is its task
+ * (@cfg->parent.end), and to end a child that is not the same user any more (mapped ids). */
 int caps_reduce_parent(const struct sandbox_config *cfg, struct err *err);
 
 /* Those for removing files stay in use, all others stay permitted only. 0 or -errno

@@ -28,7 +28,7 @@ for t in "/proc/$child/task"/*; do
 	[ "$(field "$child/task/${t##*/}" Seccomp)" = 2 ] || fail "a thread without filter: $(cat "$t/comm")"
 done
 between=$(child_of "$pid" | tr -d " ") # waits outside, too
-[ "$(field "$between" CapPrm)" = 000000000000000a ] || fail "the process between: $(field "$between" CapPrm)"
+[ "$(field "$between" CapPrm)" = 0000000000000000 ] || fail "the process between: $(field "$between" CapPrm)"
 inside() { descendants_of "$(child_of "$pid")"; }
 # leads_out PLACE...: from none of their descriptors, whatever way up or down, to what is not theirs.
 leads_out() {
@@ -70,6 +70,11 @@ same_ns "$child" mnt || fail "chroot made a namespace"
 [ "$(awk '/open files/ {print $4, $5}' "/proc/$child/limits")" = "4096 4096" ] || fail "--rlimit-nofile"
 leads_out sys/kernel/core_pattern sysrq-trigger etc/passwd etc/os-release "$dir"
 stop TERM
+
+start $S --socket-path=s --no-recover # the process that waits removes files
+[ "$(field "$pid" CapPrm)" = 000000000000000a ] || fail "--no-recover: the waiting process: $(field "$pid" CapPrm)"
+stop TERM
+[ "$status" = 0 ] && [ ! -e s ] && [ ! -e s.pid ] || fail "--no-recover: status $status, left $(ls)"
 
 start $S --socket-path=s --sandbox=none --no-recover
 [ -z "$(child_of "$pid")" ] || fail "none: a process waits"
