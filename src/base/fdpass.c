@@ -30,7 +30,7 @@ int fdpass_send(int socket, const void *data, size_t len, const int *fds, uint32
 	return TEMP_FAILURE_RETRY(sendmsg(socket, &m, flags | MSG_NOSIGNAL)) < 0 ? -errno : 0;
 }
 
-/* Takes up to @room descriptors; false if there were more. */
+/* Takes up to @room descriptors. 0, or -EPROTO if there were more, which are closed. */
 static int take(const struct cmsghdr *h, int *fds, uint32_t room, uint32_t *n)
 {
 	uint32_t count = 0;

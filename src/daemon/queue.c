@@ -110,7 +110,7 @@ static void abandon(struct queue *q)
 			if (!s->waits)
 				continue;
 			s->abandoned = true;
-			fuse_worker_cancel(s->worker, s->thread);
+			fuse_worker_cancel(s->worker);
 		}
 		pthread_cond_broadcast(&q->runs);
 		rest_a_little(q);

@@ -11,6 +11,7 @@
 #include "fuse/session.h"
 #include "fuse/wire.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* Most bytes of arguments that are copied: a SETXATTR value of 64 KiB, labels and names fit several times.

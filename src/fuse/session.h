@@ -12,7 +12,6 @@
 #include "base/segment.h"
 #include "fuse/ops.h"
 
-#include <pthread.h>
 #include <signal.h>
 
 /* The signal that gets a thread out of a lock's wait. fuse_session_new() gives it a handler that does
@@ -98,9 +97,8 @@ ssize_t fuse_worker_refuse(struct fuse_worker *w, struct fuse_chain *chain, int 
  * Cancels what this worker does now, if it waits for a lock or the front-end (its op returns -EINTR soon).
  * From any other thread; the caller repeats it until the worker is done, as a signal may come just ahead of
  * the wait.
- * @thread runs the worker.
  */
-void fuse_worker_cancel(struct fuse_worker *w, pthread_t thread);
+void fuse_worker_cancel(struct fuse_worker *w);
 
 /* The guest is gone or was reset: as if DESTROY had come. No request may be in flight. Idempotent. */
 void fuse_session_reset(struct fuse_session *s);

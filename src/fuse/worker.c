@@ -136,19 +136,13 @@ void worker_leave(struct fuse_worker *w)
 	atomic_store_explicit(&w->busy, false, memory_order_release);
 }
 
-static void cancel(struct fuse_worker *w)
+void fuse_worker_cancel(struct fuse_worker *w)
 {
 	autolock(&w->lock);
 	if (!w->waits && !w->peer)
 		return;
 	w->ctx.cancelled = true;
 	pthread_kill(w->thread, FUSE_CANCEL_SIGNAL);
-}
-
-void fuse_worker_cancel(struct fuse_worker *w, pthread_t thread)
-{
-	(void)thread; /* the worker knows it better: from the request at hand */
-	cancel(w);
 }
 
 /* True if some worker was busy; those that wait for locks or the front-end were told to stop. */
@@ -160,7 +154,7 @@ static bool hurry_busy(struct fuse_session *s)
 	for (struct fuse_worker *w = s->workers; w; w = w->next) {
 		if (!atomic_load(&w->busy))
 			continue;
-		cancel(w);
+		fuse_worker_cancel(w);
 		any = true;
 	}
 	return any;

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -691,11 +692,11 @@ static void a_worker_can_be_cancelled(void **state)
 	start(&g);
 	start_waiter(&w, &g);
 	while (!w.done) {
-		fuse_worker_cancel(w.worker, w.thread);
+		fuse_worker_cancel(w.worker);
 		nap();
 	}
 	join_waiter(&w);
-	fuse_worker_cancel(g.worker, pthread_self()); /* does nothing: ignored */
+	fuse_worker_cancel(g.worker); /* does nothing: ignored */
 	guest_begin(&g, FUSE_STATFS, 1);
 	guest_send(&g);
 	assert_int_equal(g.reply.error, 0);
