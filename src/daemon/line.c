@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #define VERSION \
-	0x6c696e01u /* raise it with every change of the messages, and of what follows them (upgrade.c) */
+	0x6c696e02u /* raise it with every change of the messages, and of what follows them (upgrade.c) */
 
 int line_open(int ends[2])
 {

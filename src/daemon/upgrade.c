@@ -14,7 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What the taker says. */
+/* What the giver says, with the segment; and the taker. */
+#define OFFER	'O'
 #define FITS	'F'
 #define SERVING 'S'
 
@@ -49,6 +50,7 @@ static bool says(int socket, char word)
 bool upgrade_offer(struct upgrade_giver *g)
 {
 	int fds[] = {g->segment->fd, g->mounts};
+	const char offer = OFFER;
 	struct line_message m;
 	uint32_t n = 1;
 	int r = line_receive(g->line, &m, &g->to, &n);
@@ -58,7 +60,7 @@ bool upgrade_offer(struct upgrade_giver *g)
 			upgrade_withdraw(g);
 		return false;
 	}
-	r = fdpass_send(g->to, &g->segment->len, sizeof(g->segment->len), fds, g->mounts < 0 ? 1 : 2, 0);
+	r = fdpass_send(g->to, &offer, 1, fds, g->mounts < 0 ? 1 : 2, 0);
 	if (r || !says(g->to, FITS)) {
 		upgrade_withdraw(g);
 		return false;
@@ -142,10 +144,10 @@ int upgrade_await(int from, int *state, int *mounts, struct err *err)
 {
 	uint32_t n = 2;
 	int fd[2] = {-1, -1};
-	size_t len;
-	ssize_t got = fdpass_receive(from, &len, sizeof(len), fd, &n, 0);
+	char word;
+	ssize_t got = fdpass_receive(from, &word, 1, fd, &n, 0);
 
-	if (got != sizeof(len) || !n) {
+	if (got != 1 || word != OFFER || !n) {
 		while (n)
 			close(fd[--n]);
 		return err_set(err, ECONNRESET, "the daemon that serves does not hand over; see its log");

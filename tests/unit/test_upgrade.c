@@ -137,10 +137,9 @@ static void test_offers(void **state)
 	for (uint32_t n = 0; n <= 3; n++) {
 		struct ends e = open_ends();
 		int seg = -1, mounts = -1, r;
-		size_t len = 4096;
 		struct err err;
 
-		assert_int_equal(fdpass_send(e.far, &len, sizeof(len), fds, n, 0), 0);
+		assert_int_equal(fdpass_send(e.far, "O", 1, fds, n, 0), 0);
 		r = upgrade_await(e.near, &seg, &mounts, &err);
 		assert_int_equal(r, n == 1 || n == 2 ? 0 : -ECONNRESET);
 		assert_int_equal(seg >= 0, n == 1 || n == 2);
@@ -149,6 +148,28 @@ static void test_offers(void **state)
 			close(seg);
 		if (mounts >= 0)
 			close(mounts);
+		close_ends(e);
+	}
+}
+
+static void test_other_offer(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t len;
+	} bad[] = {{"?", 1}, {"OO", 2}};
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct ends e = open_ends();
+		int seg, mounts, fd = 0, next = dup(0);
+		struct err err;
+
+		assert_int_equal(fdpass_send(e.far, bad[i].data, bad[i].len, &fd, 1, 0), 0);
+		close(next);
+		assert_int_equal(upgrade_await(e.near, &seg, &mounts, &err), -ECONNRESET);
+		assert_int_equal(dup(0), next); /* what came was closed */
+		close(next);
 		close_ends(e);
 	}
 }
@@ -332,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_ends_early),
 		cmocka_unit_test(test_offers),
+		cmocka_unit_test(test_other_offer),
 		cmocka_unit_test(test_not_asked),
 		cmocka_unit_test(test_does_not_fit),
 		cmocka_unit_test(test_given),
