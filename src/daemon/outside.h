@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the daemon has outside of its sandbox: the socket's file, the pid file, the service manager, the
- * terminal. All of it belongs to the process that was there first; with a sandbox that is the waiting parent.
+ * terminal. All of it belongs to the process that was there first: the one that starts programs (launch.h);
+ * with --no-recover, the parent that waits outside of the sandbox, or without a sandbox the one that serves.
  */
 #ifndef DAEMON_OUTSIDE_H
 #define DAEMON_OUTSIDE_H
@@ -21,7 +22,7 @@ struct outside {
 	struct detach detach;
 };
 
-/* Words that the process in the sandbox has for its parent. */
+/* Words for it, of the process that serves. */
 #define OUTSIDE_READY	 'R'
 #define OUTSIDE_STOPPING 'S'
 #define OUTSIDE_ALIVE	 'A'
@@ -41,11 +42,11 @@ struct outside_taken {
 void outside_take(struct outside *out, const struct options *o, const struct line_message *m, const int *fds,
 	struct outside_taken *taken);
 
-/* struct sandbox_parent's functions; @arg is the struct outside. */
+/* For the process that has it; @arg is the struct outside. What was told may be told again. */
 void outside_told(void *arg, char word);
 void outside_remove(void *arg);
 
-/* In the child: all of it is the parent's now, but for the socket itself. */
+/* In its child: all of it stays there, but for the socket itself. */
 void outside_leave(struct outside *out);
 
 #endif

@@ -27,7 +27,7 @@ enum sandbox_seccomp {
 struct sandbox_parent {
 	void (*told)(void *arg, char word); /* the child wrote @word to sandbox_root.parent */
 	void (*begin)(void *arg);	    /* the child is there; NULL: nothing to do */
-	void (*end)(void *arg);		    /* the child is gone, the parent about to exit */
+	void (*end)(void *arg);		    /* the child is gone, the parent about to exit; or NULL */
 	void *arg;
 };
 
@@ -73,9 +73,9 @@ int sandbox_prepare(const struct sandbox_config *cfg, struct err *err);
 
 /*
  * Enters namespaces or the chroot. In these two modes, or with @cfg->supervised, it forks: only the
- * child returns. The parent stays outside, where socket and pid file can be removed: it waits, passes
- * SIGTERM, SIGINT, SIGHUP and SIGUSR2 on, serves @cfg->parent and exits with the child's status; if the
- * parent is killed, so is the child. The caller has blocked these signals. 0 or -errno with @err.
+ * child returns. The parent stays outside: it waits, passes SIGTERM, SIGINT, SIGHUP and SIGUSR2 on, serves
+ * @cfg->parent, with the rights to remove files if there is an @end, and exits with the child's status; if
+ * the parent is killed, so is the child. The caller has blocked these signals. 0 or -errno with @err.
  */
 int sandbox_enter(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err);
 
