@@ -15,7 +15,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/{lists,archives}/partial "$work/root"
 echo "deb ${signed-}$mirror sid main" >"$work/sources.list"
-apt=(apt-get -q -o APT::Sandbox::User=root -o Acquire::Languages=none -o APT::Update::Error-Mode=any
+# The mirror may be that of a certain day, now long past: what it has is signed all the same.
+apt=(apt-get -q -o APT::Sandbox::User=root -o Acquire::Languages=none -o APT::Update::Error-Mode=any -o Acquire::Check-Valid-Until=false
 	-o Dir::State::status=/dev/null
 	-o Dir::State::Lists="$work/lists" -o Dir::Cache::Archives="$work/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
 	-o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
