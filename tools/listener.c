@@ -67,20 +67,25 @@ static bool is_file(const struct search *s, const struct unix_diag_vfs *v)
 	       (v->udiag_vfs_dev == kernel_dev(s->st.st_dev) || v->udiag_vfs_dev == kernel_dev(s->mounted));
 }
 
-static void take_socket(struct search *s, const struct nlmsghdr *h)
+/* What the kernel says of one socket: @len bytes. */
+static void take_socket(struct search *s, const char *said, size_t len)
 {
-	const struct unix_diag_msg *m = NLMSG_DATA(h);
-	const struct rtattr *a = (const struct rtattr *)(m + 1);
-	int len = (int)NLMSG_PAYLOAD(h, sizeof(*m));
+	struct unix_diag_msg m;
+	struct unix_diag_vfs v;
+	struct rtattr a;
 
-	for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
-		struct unix_diag_vfs v;
-
-		if (a->rta_type != UNIX_DIAG_VFS || RTA_PAYLOAD(a) < sizeof(v))
+	if (len < sizeof(m))
+		return;
+	memcpy(&m, said, sizeof(m));
+	for (size_t at = NLMSG_ALIGN(sizeof(m)); at + sizeof(a) <= len; at += RTA_ALIGN(a.rta_len)) {
+		memcpy(&a, said + at, sizeof(a));
+		if (a.rta_len < sizeof(a) || a.rta_len > len - at)
+			return;
+		if (a.rta_type != UNIX_DIAG_VFS || a.rta_len < RTA_LENGTH(sizeof(v)))
 			continue;
-		memcpy(&v, RTA_DATA(a), sizeof(v));
+		memcpy(&v, said + at + RTA_LENGTH(0), sizeof(v));
 		if (is_file(s, &v)) {
-			s->number = m->udiag_ino;
+			s->number = m.udiag_ino;
 			s->n++;
 		}
 	}
@@ -89,22 +94,26 @@ static void take_socket(struct search *s, const struct nlmsghdr *h)
 /* 1: there is more to come; 0 at the end, or -errno. */
 static int take_part(struct search *s, int fd)
 {
-	_Alignas(struct nlmsghdr) char part[32768];
+	char part[32768];
 	ssize_t n = TEMP_FAILURE_RETRY(recv(fd, part, sizeof(part), 0));
-	const struct nlmsghdr *h = (const struct nlmsghdr *)part;
+	struct nlmsghdr h;
 
 	if (n <= 0)
 		return n ? -errno : -EPROTO;
-	for (size_t left = (size_t)n; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-		if (h->nlmsg_type == NLMSG_DONE)
-			return 0;
-		if (h->nlmsg_type == NLMSG_ERROR)
-			return ((const struct nlmsgerr *)NLMSG_DATA(h))->error < 0
-				       ? ((const struct nlmsgerr *)NLMSG_DATA(h))->error
-				       : -EPROTO;
-		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
-			h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
-			take_socket(s, h);
+	for (size_t at = 0; at + sizeof(h) <= (size_t)n; at += NLMSG_ALIGN(h.nlmsg_len)) {
+		int error = 0; /* with which both kinds of end begin */
+
+		memcpy(&h, part + at, sizeof(h));
+		if (h.nlmsg_len < sizeof(h) || h.nlmsg_len > (size_t)n - at)
+			return -EPROTO;
+		if (h.nlmsg_len >= NLMSG_LENGTH(sizeof(error)))
+			memcpy(&error, part + at + NLMSG_HDRLEN, sizeof(error));
+		if (h.nlmsg_type == NLMSG_DONE)
+			return error < 0 ? error : 0;
+		if (h.nlmsg_type == NLMSG_ERROR)
+			return error < 0 ? error : -EPROTO;
+		if (h.nlmsg_type == SOCK_DIAG_BY_FAMILY)
+			take_socket(s, part + at + NLMSG_HDRLEN, h.nlmsg_len - NLMSG_HDRLEN);
 	}
 	return 1;
 }
