@@ -292,9 +292,15 @@ static int listen_to(const struct proc *p, int process, int answer, char *text, 
 static int ask(const struct proc *p, char *text, size_t size, struct err *err)
 {
 	autofd int process = hold(p, err);
-	int number = 0, r = process < 0 ? process : go_near(p, process, err);
-	autofd int answer = r ? r : open_answer(&number, err);
+	autofd int answer = -1;
+	int number = 0, r;
 
+	if (process < 0)
+		return process;
+	r = go_near(p, process, err);
+	if (r)
+		return r;
+	answer = open_answer(&number, err);
 	if (answer < 0)
 		return answer;
 	r = tell(p, process, number, err);
@@ -313,7 +319,7 @@ static void tame(char *text)
 
 int upgrade_daemon(int argc, char **argv)
 {
-	char text[1024];
+	char text[1024] = "";
 	struct proc p = {0};
 	struct err err;
 
