@@ -159,17 +159,18 @@ if [ "$(id -u)" = 0 ] && $user unshare -Ur true 2>/dev/null && [ -z "${COLOFSD_A
 	mkdir -m 777 open
 	chmod 755 .
 	rm -f log
-	$user "$COLOFSD" $S --socket-path=open/s >log 2>&1 &
+	cp "$COLOFSD" "$COLOFS" . # the build may be where others cannot look
+	$user ./"${COLOFSD##*/}" $S --socket-path=open/s >log 2>&1 &
 	pid=$!
 	started="$started $pid"
 	until_true 10 grep -q 'info: serving' log || fail "another user cannot start it"
 	upgrades open/s
-	$user "$COLOFS" upgrade open/s >log.answer 2>&1 || fail "a user's own: status $?"
+	$user ./"${COLOFS##*/}" upgrade open/s >log.answer 2>&1 || fail "a user's own: status $?"
 	stop TERM
 	[ "$status" = 0 ] || fail "user: status $status"
 	start $S --socket-path=s
 	chmod 777 s
-	timeout 20 $user "$COLOFS" upgrade "$pid" >log.out 2>log.err
+	timeout 20 $user ./"${COLOFS##*/}" upgrade "$pid" >log.out 2>log.err
 	[ $? = 125 ] && grep -q "be root, or the daemon's user" log.err || fail "another's daemon"
 	stop TERM
 fi
