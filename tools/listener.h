@@ -6,8 +6,8 @@
 #include "base/err.h"
 
 /*
- * The inode number, as /proc/PID/fd has it, of the one socket of this network namespace that listens at @path.
- * 0 or -errno with @err: nobody listens there, or it cannot be told who.
+ * The inode number, as /proc/PID/fd has it, of the one socket of this network namespace that listens at
+ * @path. 0 or -errno with @err: nobody listens there, or it cannot be told who.
  */
 int listener_find(const char *path, unsigned long *number, struct err *err);
 
