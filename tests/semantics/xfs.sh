@@ -34,7 +34,9 @@ mkdir "$TMPDIR/share"
 dd if=/dev/urandom of="$TMPDIR/share/a" bs=1M count=40 status=none
 sync -f "$TMPDIR"
 before=$(df --output=used -k "$TMPDIR" | tail -n 1)
-"$COLOFS" run "$TMPDIR/share" --daemon="$COLOFSD" ${KERNEL_ROOT:+--kernel-root="$KERNEL_ROOT"} \
+options=()
+for o in ${DAEMON_OPTIONS-}; do options+=("--daemon-option=$o"); done
+"$COLOFS" run "$TMPDIR/share" --daemon="$COLOFSD" "${options[@]}" ${KERNEL_ROOT:+--kernel-root="$KERNEL_ROOT"} \
 	-- bash -c 'cp a b && cp b c && cmp a c && printf changed | dd of=b bs=1 seek=1000000 conv=notrunc status=none && sync' </dev/null || failed=1
 sync -f "$TMPDIR"
 grown=$(($(df --output=used -k "$TMPDIR" | tail -n 1) - before))
