@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/ending.h"
 
-#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 int ending_repeat(int status)
 {
@@ -19,4 +21,18 @@ int ending_repeat(int status)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	raise(WTERMSIG(status));
 	return 128 + WTERMSIG(status);
+}
+
+void ending_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+void ending_tie(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+		_exit(EXIT_FAILURE);
 }

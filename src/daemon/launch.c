@@ -72,19 +72,9 @@ static void find_program(char path[PATH_MAX])
 
 static void signals_of_interest(sigset_t *set)
 {
-	sigemptyset(set);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGHUP);
+	ending_signals(set);
 	sigaddset(set, SIGUSR2);
 	sigaddset(set, SIGCHLD);
-}
-
-/* Dies with its parent from now on. */
-static void tie(pid_t parent)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-		_exit(EXIT_FAILURE);
 }
 
 static void hush(int *fd)
@@ -179,7 +169,7 @@ static int start_next(struct launcher *l, struct err *err)
 	if (child < 0)
 		return err_sys(err, errno, "no process");
 	if (!child) {
-		tie(parent);
+		ending_tie(parent);
 		run_program(l, far);
 	}
 	l->next = (struct daemon){child, fd_take(&near)};
@@ -438,7 +428,7 @@ int launch(const struct launch_config *cfg, int *line, struct err *err)
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(ends[0]);
-	tie(parent);
+	ending_tie(parent);
 	*line = ends[1];
 	return 0;
 }

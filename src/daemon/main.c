@@ -112,14 +112,6 @@ static void open_standard_streams(void)
 			open("/dev/null", O_RDWR);
 }
 
-static void stop_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGHUP);
-}
-
 /* Somebody asks for another program to take over; the process that was started, and supervisors, wait for it.
  */
 static void await_upgrades(void)
@@ -138,7 +130,7 @@ static void set_up_signals(void)
 {
 	sigset_t stop;
 
-	stop_signals(&stop);
+	ending_signals(&stop);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -151,7 +143,7 @@ static int open_signals(struct err *err)
 	sigset_t stop;
 	int fd;
 
-	stop_signals(&stop);
+	ending_signals(&stop);
 	fd = signalfd(-1, &stop, SFD_CLOEXEC);
 	return fd < 0 ? err_sys(err, errno, "no signal descriptor") : fd;
 }

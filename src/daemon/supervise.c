@@ -2,6 +2,7 @@
 #include "daemon/supervise.h"
 
 #include "base/arith.h"
+#include "base/ending.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -22,10 +22,7 @@
 
 static void signals_of_interest(sigset_t *set)
 {
-	sigemptyset(set);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGHUP);
+	ending_signals(set);
 	sigaddset(set, SIGUSR2);
 	sigaddset(set, SIGCHLD);
 }
@@ -65,14 +62,6 @@ static int wait_for(pid_t worker, const struct supervise_hooks *hooks, struct co
 		if (sig > 0 && sig != SIGCHLD)
 			signalled(worker, sig, hooks, c);
 	}
-}
-
-/* True in the worker. Dies with its supervisor: the kernel tells it of that from now on. */
-static bool be_worker(pid_t supervisor)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != supervisor)
-		_exit(EXIT_FAILURE);
-	return true;
 }
 
 /* Whether another worker may do better, and if so a pause if the last ones did nothing. */
@@ -156,8 +145,10 @@ int supervise(struct supervised *rec, const struct supervise_hooks *hooks, int *
 
 		if (worker < 0)
 			return err_sys(err, errno, "no process to serve with");
-		if (!worker && be_worker(supervisor))
+		if (!worker) {
+			ending_tie(supervisor);
 			return 0;
+		}
 		r = wait_for((pid_t)worker, hooks, &course, status);
 		if (r)
 			return err_sys(err, -r, "the serving process is lost");

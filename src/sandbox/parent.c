@@ -29,10 +29,7 @@ static int signals_to_pass_on(void)
 {
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	ending_signals(&set);
 	sigaddset(&set, SIGUSR2);
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
@@ -141,27 +138,23 @@ __attribute__((noreturn)) static void be_parent(pid_t child, int words, const st
 	end_alike(status);
 }
 
-/* The kernel tells the child of its parent's death from now on; @parent tells of one that came before. */
-static int die_with_parent(int parent, struct err *err)
+/*
+ * The kernel tells the child of its parent's death from now on; @parent, a pidfd or the end of a pipe whose
+ * other end it holds, tells of one that came before.
+ */
+static int die_with_parent(struct pollfd parent, struct err *err)
 {
-	struct pollfd gone = {parent, POLLIN, 0};
-
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return err_sys(err, errno, "the parent's death signal cannot be set");
-	if (poll(&gone, 1, 0))
+	if (poll(&parent, 1, 0))
 		_exit(1);
 	return 0;
 }
 
 int stage_tie(int told, struct err *err)
 {
-	struct pollfd gone = {.fd = told};
-
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
-		return err_sys(err, errno, "the parent's death signal cannot be set");
-	if (poll(&gone, 1, 0)) /* nobody holds the other end */
-		_exit(1);
-	return 0;
+	return die_with_parent(
+		(struct pollfd){.fd = told}, err); /* no event but that nobody holds the other end */
 }
 
 int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err)
@@ -186,5 +179,5 @@ int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err)
 	}
 	close(pipe[0]);
 	*told = pipe[1];
-	return die_with_parent(self, err);
+	return die_with_parent((struct pollfd){self, POLLIN, 0}, err);
 }
