@@ -5,19 +5,7 @@
  */
 #include "dax_guest.h"
 
-#include "state.h"
-
-#include <stdio.h>
-
-#define ROOM (1u << 20)
-
-struct move {
-	struct vm from, to;
-	uint64_t f, g;
-	uint32_t base[VM_MAX_QUEUES];
-	uint8_t state[ROOM];
-	size_t len;
-};
+#include "journey.h"
 
 static const size_t f_size = 2 * RANGE + 5000, g_size = 65536;
 
@@ -33,39 +21,32 @@ static struct vm_config config(bool window)
 	return cfg;
 }
 
-static void boot(struct move *mv, bool window)
+static void boot(struct journey *mv, bool window)
 {
 	struct vm_config cfg = config(window);
 
 	test_pattern(dax_data, sizeof(dax_data), 7);
 	test_boot(&mv->from, &cfg, dax_args_all);
 	assert_true(fe_has_protocol(&mv->from.fe, VU_P_DEVICE_STATE));
-	mv->f = dax_file(&mv->from, "f", f_size);
-	mv->g = dax_file(&mv->from, "g", g_size);
+	mv->file.node = dax_file(&mv->from, "f", f_size);
+	mv->moved.node = dax_file(&mv->from, "g", g_size);
 }
 
 /* Two files: pages of their own, and the copy that holds the end of one. */
-static void map_both(struct move *mv)
+static void map_both(struct journey *mv)
 {
 	for (unsigned int i = 0; i < 3; i++)
-		OK(dax_map(&mv->from, mv->f, AT(i), 5 - i, i ? WRITE : READ));
-	OK(dax_map(&mv->from, mv->g, 0, 1, WRITE));
+		OK(dax_map(&mv->from, mv->file.node, AT(i), 5 - i, i ? WRITE : READ));
+	OK(dax_map(&mv->from, mv->moved.node, 0, 1, WRITE));
 }
 
-static int leave(struct move *mv)
+static int leave(struct journey *mv)
 {
-	for (unsigned int i = 0; i < mv->from.queues; i++)
-		OK(vm_stop_queue(&mv->from, i, &mv->base[i]));
-	return state_save(&mv->from, mv->state, ROOM, &mv->len);
+	journey_stop(mv, &mv->from);
+	return journey_save(&mv->from, mv);
 }
 
-static void stay(struct move *mv)
-{
-	for (unsigned int i = 0; i < mv->from.queues; i++)
-		OK(vm_start_queue(&mv->from, i, mv->base[i]));
-}
-
-static void connect_other(struct move *mv, bool window)
+static void connect_other(struct journey *mv, bool window)
 {
 	struct vm_config cfg = config(window);
 	const struct spawn_config spawn = {.share = mv->from.daemon.share_path, .args = dax_args_all};
@@ -77,14 +58,14 @@ static void connect_other(struct move *mv, bool window)
 	OK(vm_connect(&mv->to));
 }
 
-static void prepare(struct move *mv, bool window)
+static void prepare(struct journey *mv, bool window)
 {
 	connect_other(mv, window);
 	OK(vm_make_memory(&mv->to));
 	OK(vm_make_queues(&mv->to));
 }
 
-static void expect_window(struct move *mv, struct vm *vm)
+static void expect_window(struct journey *mv, struct vm *vm)
 {
 	SEES(vm, AT(5), dax_data, RANGE);
 	SEES(vm, AT(4), dax_data + RANGE, RANGE);
@@ -94,7 +75,7 @@ static void expect_window(struct move *mv, struct vm *vm)
 }
 
 /* Stores where the pages are the file's own are in the file at once, which they would not be in a copy. */
-static void expect_life(struct move *mv, struct vm *vm, const char *word)
+static void expect_life(struct journey *mv, struct vm *vm, const char *word)
 {
 	size_t len = strlen(word);
 	struct fc_file f;
@@ -103,12 +84,12 @@ static void expect_life(struct move *mv, struct vm *vm, const char *word)
 	memcpy(window_memory(&vm->window) + AT(4) + 77, word, len);
 	memcpy(dax_data + RANGE + 77, word, len);
 	host_expect_file(mv->from.daemon.share, "f", dax_data, f_size);
-	f = dax_open(vm, mv->f);
+	f = dax_open(vm, mv->file.node);
 	memcpy(window_memory(&vm->window) + AT(3) + 4000, word, len);
 	memcpy(dax_data + 2 * RANGE + 4000, word, len);
 	OK(fc_fsync(&vm->client[1], f, false));
 	expect_window(mv, vm);
-	dax_truncate(vm, mv->f, RANGE + 100);
+	dax_truncate(vm, mv->file.node, RANGE + 100);
 	SEES(vm, AT(4), dax_data + RANGE, 100);
 	for (unsigned int i = 0; i < 8; i++)
 		OK(dax_unmap(vm, i));
@@ -118,7 +99,7 @@ static void expect_life(struct move *mv, struct vm *vm, const char *word)
 
 static void goes_on_elsewhere(void **state)
 {
-	struct move *mv = *state;
+	struct journey *mv = *state;
 
 	boot(mv, true);
 	map_both(mv);
@@ -135,12 +116,12 @@ static void goes_on_elsewhere(void **state)
 
 static void goes_on_here(void **state)
 {
-	struct move *mv = *state;
+	struct journey *mv = *state;
 
 	boot(mv, true);
 	map_both(mv);
 	OK(leave(mv));
-	stay(mv);
+	journey_start_again(mv);
 	expect_life(mv, &mv->from, "here");
 }
 
@@ -152,7 +133,7 @@ static void stays_where_it_was(void **state)
 		bool window;
 		enum window_mood mood;
 	} others[] = {{true, WINDOW_REFUSING}, {true, WINDOW_SILENT}, {false, WINDOW_WILLING}};
-	struct move *mv = *state;
+	struct journey *mv = *state;
 
 	boot(mv, true);
 	map_both(mv);
@@ -165,7 +146,7 @@ static void stays_where_it_was(void **state)
 		if (others[i].window)
 			window_set_mood(&mv->to.window, WINDOW_WILLING);
 		OK(vm_end(&mv->to));
-		stay(mv);
+		journey_start_again(mv);
 		expect_window(mv, &mv->from);
 	}
 	expect_life(mv, &mv->from, "still here");
@@ -174,13 +155,13 @@ static void stays_where_it_was(void **state)
 /* Nothing is mapped, so nothing is lacking: with a window or without one. */
 static void nothing_mapped(void **state)
 {
-	struct move *mv = *state;
+	struct journey *mv = *state;
 	char back[100];
 	struct fc_file f;
 
 	boot(mv, false);
 	assert_false(mv->from.init.flags & FUSE_MAP_ALIGNMENT);
-	f = dax_open(&mv->from, mv->f);
+	f = dax_open(&mv->from, mv->file.node);
 	OK(leave(mv));
 	prepare(mv, false);
 	OK(state_load(&mv->to, mv->state, mv->len));
@@ -191,7 +172,7 @@ static void nothing_mapped(void **state)
 
 /* The first front-end still owes an answer when it stops the guest: the request goes along, or is run again.
  */
-static void ask_in_silence(struct move *mv, struct fuse_setupmapping_in *in, struct fc_op *op)
+static void ask_in_silence(struct journey *mv, struct fuse_setupmapping_in *in, struct fc_op *op)
 {
 	unsigned int maps;
 
@@ -200,7 +181,7 @@ static void ask_in_silence(struct move *mv, struct fuse_setupmapping_in *in, str
 	maps = window_maps(&mv->from.window);
 	*in = (struct fuse_setupmapping_in){.len = RANGE, .flags = READ, .moffset = AT(7)};
 	*op = (struct fc_op){
-		.opcode = FUSE_SETUPMAPPING, .node = mv->f, .arg = {{in, sizeof(*in)}}, .nargs = 1};
+		.opcode = FUSE_SETUPMAPPING, .node = mv->file.node, .arg = {{in, sizeof(*in)}}, .nargs = 1};
 	window_set_mood(&mv->from.window, WINDOW_SILENT);
 	OK(fc_start(&mv->from.client[1], op));
 	assert_true(window_await_maps(&mv->from.window, maps + 1));
@@ -211,11 +192,11 @@ static void ask_in_silence(struct move *mv, struct fuse_setupmapping_in *in, str
 static void a_request_stays(void **state)
 {
 	struct fuse_setupmapping_in in;
-	struct move *mv = *state;
+	struct journey *mv = *state;
 	struct fc_op op;
 
 	ask_in_silence(mv, &in, &op);
-	stay(mv);
+	journey_start_again(mv);
 	LEN(fc_wait(&mv->from.client[1], &op), 0);
 	SEES(&mv->from, AT(7), dax_data, RANGE);
 	expect_life(mv, &mv->from, "stays");
@@ -225,7 +206,7 @@ static void a_request_stays(void **state)
 static void a_request_moves(void **state)
 {
 	struct fuse_setupmapping_in in;
-	struct move *mv = *state;
+	struct journey *mv = *state;
 	struct vm *from = &mv->from;
 	struct frontend *fe = &mv->to.fe;
 	struct fc_op op;
@@ -243,43 +224,15 @@ static void a_request_moves(void **state)
 	expect_window(mv, &mv->to);
 }
 
-static int begin(void **state)
-{
-	static struct move mv;
-
-	vm_configure(&mv.from, &(struct vm_config){0});
-	vm_configure(&mv.to, &(struct vm_config){0});
-	*state = &mv;
-	return 0;
-}
-
-static int finish(void **state)
-{
-	struct move *mv = *state;
-	int r = vm_end(&mv->to);
-
-	if (r)
-		fprintf(stderr, "the second: %s\n", mv->to.err.text);
-	if (!vm_end(&mv->from))
-		return r;
-	fprintf(stderr, "the first: %s\n", mv->from.err.text);
-	return -1;
-}
-
-#define MOVE(f)                            \
-	{                                  \
-#f, f, begin, finish, NULL \
-	}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		MOVE(goes_on_elsewhere),
-		MOVE(goes_on_here),
-		MOVE(stays_where_it_was),
-		MOVE(nothing_mapped),
-		MOVE(a_request_stays),
-		MOVE(a_request_moves),
+		JOURNEY(goes_on_elsewhere),
+		JOURNEY(goes_on_here),
+		JOURNEY(stays_where_it_was),
+		JOURNEY(nothing_mapped),
+		JOURNEY(a_request_stays),
+		JOURNEY(a_request_moves),
 	};
 
 	return TEST_RUN_OWN(tests, TEST_SPLIT | TEST_DIRECT);

@@ -3,9 +3,8 @@
  * Migration between two daemons, by a front-end each: what the guest had goes on at the other one, and a
  * state that is damaged, or does not fit, is refused while the guest goes on where it was.
  */
-#include "test.h"
+#include "journey.h"
 
-#include "state.h"
 #include "worker.h"
 
 #include <signal.h>
@@ -14,17 +13,6 @@
 #include <unistd.h>
 
 #define PROTOCOL (VM_PROTOCOL | VU_BIT(VU_P_DEVICE_STATE))
-#define ENOUGH	 (1u << 20)
-
-/* A guest on its way: two machines, of which one at a time has it. */
-struct journey {
-	struct vm from, to;
-	uint8_t state[ENOUGH];
-	size_t len;
-	struct fc_file file, dir, moved;
-	uint64_t link;
-	uint32_t base[VM_MAX_QUEUES]; /* where the rings of the one that stopped last stood */
-};
 
 static struct fuse_client *at_from(struct journey *j)
 {
@@ -94,23 +82,6 @@ static void begin(struct journey *j, const char *const *args)
 	OK(fc_setlk(at_from(j), j->moved.node, &lk));
 }
 
-static void stop(struct journey *j, struct vm *vm)
-{
-	for (unsigned int i = 0; i < vm->queues; i++)
-		OK(vm_stop_queue(vm, i, &j->base[i]));
-}
-
-static void start_again(struct journey *j)
-{
-	for (unsigned int i = 0; i < j->from.queues; i++)
-		OK(vm_start_queue(&j->from, i, j->base[i]));
-}
-
-static int save(struct vm *vm, struct journey *j)
-{
-	return state_save(vm, j->state, ENOUGH, &j->len);
-}
-
 /* The other machine up to where a state can be loaded, with the share of @share. */
 static void prepare(struct vm *vm, const char *share, const char *const *args)
 {
@@ -127,8 +98,8 @@ static void prepare(struct vm *vm, const char *share, const char *const *args)
 
 static void travel(struct journey *j, const char *const *args)
 {
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, args);
 	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
@@ -167,40 +138,6 @@ static void expect_whole(struct journey *j, struct fuse_client *c)
 	OK(fc_releasedir(c, j->dir));
 }
 
-static void *new_journey(void)
-{
-	static struct journey j;
-
-	vm_configure(&j.from, &(struct vm_config){0});
-	vm_configure(&j.to, &(struct vm_config){0});
-	return &j;
-}
-
-static int journey_begin(void **state)
-{
-	*state = new_journey();
-	return 0;
-}
-
-static int journey_end(void **state)
-{
-	struct journey *j = *state;
-	int r = vm_end(&j->to);
-
-	if (r)
-		fprintf(stderr, "the second: %s\n", j->to.err.text);
-	if (vm_end(&j->from)) {
-		fprintf(stderr, "the first: %s\n", j->from.err.text);
-		return -1;
-	}
-	return r;
-}
-
-#define JOURNEY(f)                                      \
-	{                                               \
-#f, f, journey_begin, journey_end, NULL \
-	}
-
 static void goes_on_elsewhere(void **state)
 {
 	struct journey *j = *state;
@@ -227,8 +164,8 @@ static void locks_change_hands(void **state)
 	begin(j, NULL);
 	host = openat(j->from.daemon.share, "moved", O_RDONLY);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
 	assert_int_equal(flock(host, LOCK_UN), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
@@ -244,9 +181,9 @@ static void goes_on_here(void **state)
 
 	begin(j, NULL);
 	host = openat(j->from.daemon.share, "moved", O_RDONLY);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
-	start_again(j);
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
+	journey_start_again(j);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
 	expect_whole(j, at_from(j));
 }
@@ -262,12 +199,12 @@ static void goes_on_with_another(void **state)
 	if (!worker_find(&w, &j->from.daemon))
 		skip();
 	host = openat(j->from.daemon.share, "moved", O_RDONLY);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
 	assert_int_equal(flock(host, LOCK_UN), 0);
 	OK(worker_kill(&w, SIGKILL));
-	start_again(j);
+	journey_start_again(j);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
 	expect_whole(j, at_from(j));
 }
@@ -280,8 +217,8 @@ static void reader_dies(void **state)
 	int p[2];
 
 	begin(j, NULL);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	if (!worker_find(&w, &j->to.daemon))
 		skip();
@@ -294,7 +231,7 @@ static void reader_dies(void **state)
 	close(p[1]);
 	vm_disconnect(&j->to);
 	test_come_back(&j->to);
-	start_again(j);
+	journey_start_again(j);
 	expect_whole(j, at_from(j));
 }
 
@@ -314,7 +251,7 @@ static void writer_dies(void **state)
 	}
 	if (!worker_find(&w, &j->from.daemon))
 		skip();
-	stop(j, &j->from);
+	journey_stop(j, &j->from);
 	assert_int_equal(pipe(p), 0);
 	assert_true(fcntl(p[1], F_SETPIPE_SZ, 4096) >= 0);
 	OK(fe_set_device_state(&j->from.fe, VU_STATE_SAVE, p[1]));
@@ -323,7 +260,7 @@ static void writer_dies(void **state)
 	OK(worker_kill(&w, SIGKILL));
 	ERR(fe_check_device_state(&j->from.fe), EREMOTEIO);
 	close(p[0]);
-	start_again(j);
+	journey_start_again(j);
 	expect_whole(j, at_from(j));
 }
 
@@ -334,8 +271,8 @@ static void again_and_again(void **state)
 
 	begin(j, NULL);
 	travel(j, NULL);
-	stop(j, &j->to);
-	OK(save(&j->to, j));
+	journey_stop(j, &j->to);
+	OK(journey_save(&j->to, j));
 	prepare(&third, j->from.daemon.share_path, NULL);
 	OK(state_load(&third, j->state, j->len));
 	OK(vm_start(&third));
@@ -399,8 +336,8 @@ static void there_and_back(void **state)
 	read_some(at_from(j), whole, &end, twice, MANY + 2);
 	travel(j, NULL);
 	read_some(at_to(j), dir, &pos, seen, 100);
-	stop(j, &j->to);
-	OK(save(&j->to, j));
+	journey_stop(j, &j->to);
+	OK(journey_save(&j->to, j));
 	vm_disconnect(&j->from);
 	OK(vm_connect(&j->from));
 	OK(vm_make_memory(&j->from));
@@ -439,10 +376,10 @@ static void confirmed(void **state)
 
 	begin(j, args);
 	OK(fe_set_features(&j->from.fe, j->from.fe.features | VU_BIT(VU_F_LOG_ALL)));
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	assert_int_equal(renameat(j->from.daemon.share, "dir", j->from.daemon.share, "elsewhere"), 0);
-	OK(save(&j->from, j));
+	OK(journey_save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(state_load(&j->to, j->state, j->len));
 }
@@ -500,8 +437,8 @@ static void to_a_copy(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	prepare(&j->to, NULL, NULL);
 	assert_int_equal(mkdirat(j->to.daemon.share, "dir", 0755), 0);
 	assert_int_equal(symlinkat("file", j->to.daemon.share, "dir/link"), 0);
@@ -517,15 +454,15 @@ static void abort_if_missing(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "hidden"), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
 	/* Nothing is left of it there, and the guest goes on here. */
 	OK(vm_start(&j->to));
 	OK(vm_mount(&j->to));
-	start_again(j);
+	journey_start_again(j);
 	assert_int_equal(renameat(j->from.daemon.share, "hidden", j->from.daemon.share, "moved"), 0);
 	expect_whole(j, at_from(j));
 }
@@ -538,8 +475,8 @@ static void guest_error_if_missing(void **state)
 	char byte;
 
 	begin(j, NULL);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	assert_int_equal(unlinkat(j->from.daemon.share, "moved", 0), 0);
 	prepare(&j->to, j->from.daemon.share_path, args);
 	OK(state_load(&j->to, j->state, j->len));
@@ -564,8 +501,8 @@ static void by_file_handle(void **state)
 
 	need_file_handles();
 	begin(j, args);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	assert_int_equal(renameat(j->from.daemon.share, "dir", j->from.daemon.share, "renamed"), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(state_load(&j->to, j->state, j->len));
@@ -583,8 +520,8 @@ static void handles_verified(void **state)
 
 	need_file_handles();
 	begin(j, args);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(state_load(&j->to, j->state, j->len));
 	test_end(&j->to);
@@ -600,8 +537,8 @@ static void handles_not_verified(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "was"), 0);
 	host_write(j, "moved", "other");
 	prepare(&j->to, j->from.daemon.share_path, NULL);
@@ -614,12 +551,12 @@ static void handles_not_verified(void **state)
 static void damaged(void **state)
 {
 	static const char *const args[] = {"--max-inodes=1024", "--max-handles=1024", NULL};
-	static uint8_t bad[ENOUGH];
+	static uint8_t bad[JOURNEY_ROOM];
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, args);
 	for (size_t at = 0; at < j->len; at += 1 + at % 3)
 		ERR(state_load(&j->to, j->state, at), EREMOTEIO);
@@ -633,7 +570,7 @@ static void damaged(void **state)
 	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
 	expect_data(at_to(j), j->file, "0123456789");
-	start_again(j);
+	journey_start_again(j);
 	expect_data(at_from(j), j->file, "0123456789");
 }
 
@@ -644,8 +581,8 @@ static void other_options(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	prepare(&j->to, j->from.daemon.share_path, args);
 	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
 }
@@ -657,8 +594,8 @@ static void out_of_turn(void **state)
 
 	begin(j, NULL);
 	ERR(fe_check_device_state(&j->from.fe), EREMOTEIO);
-	ERR(save(&j->from, j), EREMOTEIO); /* rings run */
-	stop(j, &j->from);
+	ERR(journey_save(&j->from, j), EREMOTEIO); /* rings run */
+	journey_stop(j, &j->from);
 	assert_int_equal(pipe(p), 0);
 	ERR(fe_set_device_state(&j->from.fe, 2, p[1]), EREMOTEIO);
 	ERR(state_load(&j->from, j->state, 0), EREMOTEIO);
@@ -668,7 +605,7 @@ static void out_of_turn(void **state)
 	ERR(fe_check_device_state(&j->from.fe), EREMOTEIO);
 	close(p[0]);
 	close(p[1]);
-	start_again(j);
+	journey_start_again(j);
 }
 
 /* The front-end goes in the middle. */
@@ -678,7 +615,7 @@ static void left_alone(void **state)
 	int p[2];
 
 	begin(j, NULL);
-	stop(j, &j->from);
+	journey_stop(j, &j->from);
 	assert_int_equal(pipe(p), 0);
 	OK(fe_set_device_state(&j->from.fe, VU_STATE_LOAD, p[0]));
 	vm_disconnect(&j->from);

@@ -3,26 +3,15 @@
  * Migration of requests that wait for locks: they stay in the rings without an answer, and whoever goes on
  * with the rings answers them, once. And of what somebody makes up about such requests.
  */
-#include "test.h"
+#include "journey.h"
 
 #include "base/stream.h"
-#include "state.h"
 
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #define PROTOCOL (VM_PROTOCOL | VU_BIT(VU_P_DEVICE_STATE))
-#define ENOUGH	 (1u << 20)
-
-/* A guest on its way: the machine that has it, and the daemon to which it goes, or from which it came. */
-struct journey {
-	struct vm from, to;
-	uint8_t state[ENOUGH];
-	size_t len;
-	struct fc_file file, moved;
-	uint32_t base[VM_MAX_QUEUES];
-};
 
 static struct fuse_client *at_from(struct journey *j)
 {
@@ -74,23 +63,6 @@ static void begin(struct journey *j, const char *const *args)
 	OK(fc_setlk(at_from(j), j->file.node, &lk));
 	lk = flock_of(j->moved, 2, F_WRLCK);
 	OK(fc_setlk(at_from(j), j->moved.node, &lk));
-}
-
-static void stop(struct journey *j, struct vm *vm)
-{
-	for (unsigned int i = 0; i < vm->queues; i++)
-		OK(vm_stop_queue(vm, i, &j->base[i]));
-}
-
-static void start_again(struct journey *j)
-{
-	for (unsigned int i = 0; i < j->from.queues; i++)
-		OK(vm_start_queue(&j->from, i, j->base[i]));
-}
-
-static int save(struct vm *vm, struct journey *j)
-{
-	return state_save(vm, j->state, ENOUGH, &j->len);
 }
 
 /* Two who wait for locks. */
@@ -178,8 +150,8 @@ static void waiters_move(void **state)
 
 	begin(j, NULL);
 	begin_waits(j, &w);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	connect_other(j, j->from.daemon.share_path);
 	OK(state_load(&j->to, j->state, j->len));
 	carry_memory(j);
@@ -196,15 +168,15 @@ static void waiters_move_on(void **state)
 
 	begin(j, NULL);
 	begin_waits(j, &w);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	connect_other(j, j->from.daemon.share_path);
 	OK(state_load(&j->to, j->state, j->len));
 	carry_memory(j);
 	OK(fc_getattr(at_from(j), j->file.node, 0, &attr));
 	first = j->to;
-	stop(j, &j->from);
-	OK(save(&j->from, j));
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
 	connect_other(j, first.daemon.share_path);
 	OK(state_load(&j->to, j->state, j->len));
 	carry_memory(j);
@@ -219,9 +191,9 @@ static void waiters_stay(void **state)
 
 	begin(j, NULL);
 	begin_waits(j, &w);
-	stop(j, &j->from);
-	OK(save(&j->from, j));
-	start_again(j);
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
+	journey_start_again(j);
 	end_waits(j, &w);
 }
 
@@ -246,7 +218,7 @@ static size_t forge(uint8_t *state, const uint32_t head[4], size_t head_len, con
 	stream_put(&s, 1, &(struct iovec){&session, sizeof(session)}, 1);
 	stream_put(&s, 2, v, 2);
 	assert_int_equal(stream_finish(&s, &err), 0);
-	return (size_t)pread(fd, state, ENOUGH, 0);
+	return (size_t)pread(fd, state, JOURNEY_ROOM, 0);
 }
 
 /* Queue, size, packed or not, and what each ring is said to have in flight: refused, or found to be nonsense
@@ -266,7 +238,7 @@ static void forged_flight(void **state)
 		{{1, 64, 0}, 16, 16 + 64 * 16 + 1},
 		{{64, 64, 0}, 16, 16},
 	};
-	static uint8_t bytes[8192], forged[ENOUGH];
+	static uint8_t bytes[8192], forged[JOURNEY_ROOM];
 	struct journey *j = *state;
 
 	begin(j, NULL);
@@ -292,40 +264,6 @@ static void forged_flight(void **state)
 	vm_disconnect(&j->to);
 	test_come_back(&j->to);
 }
-
-static void *new_journey(void)
-{
-	static struct journey j;
-
-	vm_configure(&j.from, &(struct vm_config){0});
-	vm_configure(&j.to, &(struct vm_config){0});
-	return &j;
-}
-
-static int journey_begin(void **state)
-{
-	*state = new_journey();
-	return 0;
-}
-
-static int journey_end(void **state)
-{
-	struct journey *j = *state;
-	int r = vm_end(&j->to);
-
-	if (r)
-		fprintf(stderr, "the second: %s\n", j->to.err.text);
-	if (vm_end(&j->from)) {
-		fprintf(stderr, "the first: %s\n", j->from.err.text);
-		return -1;
-	}
-	return r;
-}
-
-#define JOURNEY(f)                                      \
-	{                                               \
-#f, f, journey_begin, journey_end, NULL \
-	}
 
 int main(void)
 {
