@@ -143,6 +143,16 @@ static void prepare_other(struct journey *j)
 	OK(vm_make_queues(&j->to));
 }
 
+/* To a new daemon with the directory at @share. */
+static void move_on(struct journey *j, const char *share)
+{
+	journey_stop(j, &j->from);
+	OK(journey_save(&j->from, j));
+	connect_other(j, share);
+	OK(state_load(&j->to, j->state, j->len));
+	carry_memory(j);
+}
+
 static void waiters_move(void **state)
 {
 	struct journey *j = *state;
@@ -150,11 +160,7 @@ static void waiters_move(void **state)
 
 	begin(j, NULL);
 	begin_waits(j, &w);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
-	connect_other(j, j->from.daemon.share_path);
-	OK(state_load(&j->to, j->state, j->len));
-	carry_memory(j);
+	move_on(j, j->from.daemon.share_path);
 	end_waits(j, &w);
 }
 
@@ -168,18 +174,10 @@ static void waiters_move_on(void **state)
 
 	begin(j, NULL);
 	begin_waits(j, &w);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
-	connect_other(j, j->from.daemon.share_path);
-	OK(state_load(&j->to, j->state, j->len));
-	carry_memory(j);
+	move_on(j, j->from.daemon.share_path);
 	OK(fc_getattr(at_from(j), j->file.node, 0, &attr));
 	first = j->to;
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
-	connect_other(j, first.daemon.share_path);
-	OK(state_load(&j->to, j->state, j->len));
-	carry_memory(j);
+	move_on(j, first.daemon.share_path);
 	end_waits(j, &w);
 	test_end(&first);
 }
