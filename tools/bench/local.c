@@ -16,7 +16,9 @@ struct worker {
 	enum load_id load;
 	unsigned int id;
 	uint64_t round, random, cursor, end, ops_left;
-	uint8_t *buf;
+	uint8_t *memory; /* BENCH_BIG bytes for each request that would be in flight, written once so that they are there */
+	uint8_t *buf;	 /* one of them: used in turn, as a guest's would be */
+	unsigned int buffers;
 	struct hist hist;
 	const char *wrong; /* NULL: nothing */
 };
@@ -173,6 +175,7 @@ static const char *transfer(struct worker *w, size_t len, uint64_t off, bool wri
 	bool verify = w->f->opt->verify;
 	ssize_t n;
 
+	w->buf = w->memory + w->round % w->buffers * BENCH_BIG;
 	if (write && verify)
 		bench_fill(w->buf, len, off, 0);
 	n = write ? pwrite(w->f->data, w->buf, len, (off_t)off) : pread(w->f->data, w->buf, len, (off_t)off);
@@ -314,8 +317,12 @@ static int worker_init(struct worker *w, struct local *f, unsigned int id, uint6
 	w->random = (bench_now() | 1) + 2 * id;
 	w->cursor = f->opt->file_size / n * id / BENCH_BIG * BENCH_BIG;
 	w->ops_left = ops ? ops / n + (id < ops % n) : UINT64_MAX;
-	w->buf = calloc(1, BENCH_BIG);
-	return w->buf ? 0 : -ENOMEM;
+	w->buffers = MAX(f->opt->depth / n, 1U);
+	w->memory = w->buf = malloc(w->buffers * (size_t)BENCH_BIG);
+	if (!w->memory)
+		return -ENOMEM;
+	memset(w->memory, 1, w->buffers * (size_t)BENCH_BIG);
+	return 0;
 }
 
 int local_run(
@@ -340,7 +347,7 @@ int local_run(
 	res->seconds += (double)(bench_now() - began) / 1e9;
 	for (unsigned int i = 0; w && i < n; i++) {
 		hist_merge(&res->hist, &w[i].hist);
-		free(w[i].buf);
+		free(w[i].memory);
 		if (w[i].wrong && !r)
 			r = err_set(err, EIO, "%s: %s", bench_load_name[load], w[i].wrong);
 	}
