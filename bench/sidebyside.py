@@ -144,11 +144,7 @@ def pinned(args):
 
 
 def measure(args, words):
-    """A quiet run of colofs-bench with one load: its result, or None with a word to the user if it failed."""
-    return quietly(args, lambda: measure_once(args, words))
-
-
-def measure_once(args, words):
+    """One run of colofs-bench with one load: its result, or None with a word to the user if it failed."""
     run = subprocess.run([args.bench, "--json", f"--seconds={args.seconds}", *args.bench_option, *words],
                          capture_output=True, text=True, timeout=args.seconds * 10 + 120, check=False)
     if run.returncode:
