@@ -29,7 +29,7 @@ bool queue_look(struct queue *q)
 	q->looked_at = q->begun;
 	unkicked = same && q->unkicked;
 	q->unkicked = server_chain_waits(q);
-	for (s = q->servers; s && !(s->leads && s->handles);)
+	for (s = q->servers; s && !(s->handles && (s->leads || (s->shares && !q->led)));)
 		s = s->next;
 	if (!s && unkicked && q->unkicked)
 		server_wake_leader(q);

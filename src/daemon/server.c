@@ -146,6 +146,23 @@ static void hold_mem(struct server *s)
 	s->mem = mem_ref(mem);
 }
 
+/* q->lock held. */
+static void end_sharing(struct server *s)
+{
+	s->queue->sharers -= s->shares;
+	s->shares = false;
+}
+
+/* q->lock held. The lead that it gave away for the time of a request. */
+static void take_back(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (s->shares && !q->led)
+		q->led = s->leads = true;
+	end_sharing(s);
+}
+
 static void drop_mem(struct server *s)
 {
 	mem_unref(s->mem);
@@ -177,6 +194,7 @@ static void handle(struct server *s, struct vring_chain *chain)
 	 * meanwhile. */
 	if (vring_log(q->ring))
 		mem_log_mark_iov(vring_log(q->ring), s->mem, s->log_iov, chain->nout, (uint64_t)written);
+	take_back(s);
 	if (!s->abandoned)
 		answer(s, chain, (uint32_t)written);
 	s->abandoned = false;
@@ -418,8 +436,10 @@ int server_add(struct queue *q)
 int server_hand_over(struct server *s)
 {
 	struct queue *q = s->queue;
+	bool last = s->shares && !q->led && q->sharers == 1; /* nobody else comes back for the lead */
 
-	if (!s->leads)
+	end_sharing(s);
+	if (!s->leads && !last)
 		return 0;
 	if (!q->followers) {
 		int r = server_add(q);
@@ -433,4 +453,25 @@ int server_hand_over(struct server *s)
 	q->led = s->leads = false;
 	pthread_cond_signal(&q->lead);
 	return 0;
+}
+
+void server_share(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (server_hand_over(s))
+		return;
+	s->shares = true;
+	q->sharers++;
+}
+
+void server_lend(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (!q->sharers)
+		return;
+	q->led = s->leads = false;
+	s->shares = true;
+	q->sharers++;
 }

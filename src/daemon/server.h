@@ -27,6 +27,7 @@ struct server {
 	unsigned int iov_max;
 	bool leads;
 	bool handles;	    /* is at a request */
+	bool shares;	    /* gave the lead away for that one, and takes it back when it is free then */
 	bool waits;	    /* sleeps in a lock request, or until the front-end answers */
 	bool lock;	    /* for a lock, which may take for ever */
 	bool abandoned;	    /* its request is not to be answered */
@@ -57,6 +58,7 @@ struct queue {
 	int kick, call, err;
 	bool running; /* chains may be popped */
 	bool led;     /* some thread is the leader */
+	unsigned int sharers;
 	bool ends;
 	bool minds; /* counts among the urgent queue's minders */
 	unsigned int threads, followers, inflight;
@@ -84,8 +86,13 @@ int server_add(struct queue *q);
 void server_call_guest(struct queue *q);
 /* Calls for answers that @s pushed without. */
 void server_call_for_held(struct server *s);
-/* If it leads, gives the lead away: 0, or -errno if there is nobody to take it. */
+/* If it leads, or would have to see to it that somebody does, gives the lead away: 0, or -errno if there is
+ * nobody to take it. */
 int server_hand_over(struct server *s);
+/* The leader's request keeps a CPU busy, and ends soon: meanwhile another thread may lead, which is woken
+ * (_share) or is at such a request itself (_lend; nothing is done if none is). */
+void server_share(struct server *s);
+void server_lend(struct server *s);
 /* Room for the chains of a ring of this size. */
 bool server_fit_iov(struct server *s, uint32_t size);
 /* The chain's record of what it does. NULL: none is kept. */

@@ -83,11 +83,19 @@ static int await_run(struct server *s)
 	return s->abandoned ? -ECANCELED : 0;
 }
 
-/* q->lock held. Another CPU may copy for the next request meanwhile. */
-static bool is_worth_sharing(const struct queue *q)
+/* q->lock held. Another CPU may copy for the next request meanwhile: a thread is woken for that as long as
+ * there are CPUs, and then who has copied first goes on. */
+static void share(struct server *s)
 {
-	return tune.copy_share && server_chain_waits(q) &&
-	       q->inflight - q->waiters < MIN(cpus_mine(), SERVER_SPARE + 1);
+	struct queue *q = s->queue;
+	unsigned int cpus = MIN(cpus_mine(), SERVER_SPARE + 1);
+
+	if (!tune.copy_share || !s->leads || !server_chain_waits(q))
+		return;
+	if (q->inflight - q->waiters < cpus)
+		server_share(s);
+	else
+		server_lend(s);
 }
 
 int server_may_block(void *arg, enum op_block kind)
@@ -97,7 +105,9 @@ int server_may_block(void *arg, enum op_block kind)
 
 	autolock(&q->lock);
 	server_call_for_held(s);
-	if (kind == OP_BLOCK_IO || (kind == OP_BLOCK_COPY && is_worth_sharing(q)))
+	if (kind == OP_BLOCK_COPY)
+		share(s);
+	if (kind == OP_BLOCK_IO)
 		server_hand_over(s); /* if nobody can take the lead, the queue waits for this one request */
 	if (kind == OP_BLOCK_IO || kind == OP_BLOCK_LONG || kind == OP_BLOCK_COPY)
 		return 0;

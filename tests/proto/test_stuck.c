@@ -152,6 +152,49 @@ static void interrupt_while_all_hang(void **state)
 	interrupt_passes(*state, "--thread-pool-size=2", 2);
 }
 
+/*
+ * Large READs are shared out among threads, and once there is one for each CPU nobody leads while they copy.
+ * If none of them comes back, somebody else goes on all the same. The files are opened by the READs, since
+ * the guest opens none.
+ */
+static void large_reads_hang(void **state)
+{
+	enum { READS = 4, LARGE = 512 * 1024 };
+	const struct vm_config cfg = {.client = {.depth = READS + 1, .max_data = LARGE},
+		.init_flags = VM_INIT_FLAGS | FUSE_NO_OPEN_SUPPORT};
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_read_in in[READS];
+	struct fc_op op[READS];
+	int holder[READS];
+
+	test_boot(vm, &cfg,
+		(const char *[]){
+			"--zero-message-open", "--cache=always", "--no-posix-lock", "--no-flock", NULL});
+	for (unsigned int i = 0; i < READS; i++) {
+		struct fuse_entry_out e;
+		char name[8];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		holder[i] = lease(vm->daemon.share, name, F_WRLCK);
+		OK(fc_lookup(c, FUSE_ROOT_ID, name, &e));
+		fc_op_read(&op[i], &in[i], (struct fc_file){e.nodeid, 0}, LARGE, 0);
+	}
+	drv_hold(c->q);
+	for (unsigned int i = 0; i < READS; i++)
+		OK(fc_start_quietly(c, &op[i]));
+	drv_release(c->q);
+	drv_kick(c->q);
+	OK(fc_getattr(c, FUSE_ROOT_ID, 0, &(struct fuse_attr_out){0}));
+	for (unsigned int i = 0; i < READS; i++) {
+		assert_false(op[i].done);
+		assert_int_equal(fcntl(holder[i], F_SETLEASE, F_UNLCK), 0);
+		LEN(fc_wait(c, &op[i]), 6);
+		close(holder[i]);
+	}
+	test_end(vm);
+}
+
 /* The daemon ends though a call of its does not, with a failure. */
 static void end_under(struct vm *vm, bool stopping)
 {
@@ -199,6 +242,7 @@ int main(void)
 	static const struct CMUnitTest own[] = {
 		TEST_OWN(interrupt_while_one_hangs),
 		TEST_OWN(interrupt_while_all_hang),
+		TEST_OWN(large_reads_hang),
 		TEST_OWN(ends_all_the_same),
 		TEST_OWN(ends_while_a_queue_stops),
 	};

@@ -16,7 +16,8 @@ struct worker {
 	enum load_id load;
 	unsigned int id;
 	uint64_t round, random, cursor, end, ops_left;
-	uint8_t *memory; /* BENCH_BIG bytes for each request that would be in flight, written once so that they are there */
+	uint8_t *memory; /* BENCH_BIG bytes for each request that would be in flight, written once so that
+			    they are there */
 	uint8_t *buf;	 /* one of them: used in turn, as a guest's would be */
 	unsigned int buffers;
 	struct hist hist;
