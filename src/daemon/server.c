@@ -102,6 +102,15 @@ static void answer(struct server *s, const struct vring_chain *chain, uint32_t w
 		server_call_for_held(s);
 }
 
+/* What another request left goes before the record says whose it is. Else that request's lookup or handle,
+ * which the guest has, would be taken back by a process that runs this one again. */
+static void renew(struct op_intent *in, uint64_t number)
+{
+	*in = (struct op_intent){0};
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in->request = number;
+}
+
 struct op_intent *server_intent_of(const struct queue *q, const struct vring_chain *chain)
 {
 	struct op_intent *in = q->intents ? &q->intents[chain->slot] : NULL;
@@ -109,7 +118,7 @@ struct op_intent *server_intent_of(const struct queue *q, const struct vring_cha
 	if (!in)
 		return NULL;
 	if (!chain->resumed || in->request != chain->number)
-		*in = (struct op_intent){.request = chain->number};
+		renew(in, chain->number);
 	else if (q->crashed)
 		in->crashes++;
 	return in;

@@ -43,7 +43,9 @@ void copy_free(struct dax_copy *c)
 	cleanup_fd(&c->fd);
 }
 
-/* Only bytes that differ in the file are stored, so that a store of the guest's beside them is not lost. */
+/* Only bytes that differ in the file are stored, so that a store of the guest's beside them is not lost. A
+ * byte that is in @now alone goes back to the file as it was there; one in @then alone would undo a change.
+ */
 static void merge(char *now, char *then, const char *file, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -51,6 +53,7 @@ static void merge(char *now, char *then, const char *file, size_t len)
 			continue;
 		if (now[i] == then[i])
 			now[i] = file[i];
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		then[i] = file[i];
 	}
 }
@@ -117,8 +120,9 @@ int copy_sync(struct dax_copy *c, uint64_t off, uint64_t len, int fd, uint64_t f
 	return 0;
 }
 
+/* In this order: to the next process zeros in @now beside what is left in @then were stored by the guest. */
 void copy_drop(struct dax_copy *c, uint64_t off, uint64_t len)
 {
-	fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
 	madvise(c->then + off, len, MADV_REMOVE);
+	fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
 }

@@ -84,6 +84,7 @@ static int open_to_write(struct dax_file *f, int fd)
 	if (mine < 0)
 		return -errno;
 	f->fd = mine;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* what is not read-only can be written by any process */
 	f->read_only = false;
 	close(old);
 	return 0;

@@ -207,6 +207,7 @@ int message_send(
 
 	if (out->number != number) {
 		*out = (struct message_out){0};
+		atomic_signal_fence(memory_order_seq_cst);
 		out->number = number;
 	}
 	while (sent(out) < b->len) {

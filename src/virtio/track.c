@@ -146,7 +146,9 @@ static void settle_split(struct vring *vr)
 		t->desc[i].inflight = 0;
 		i = LOAD(t->desc[i].next);
 	}
+	in_order();
 	t->used_idx = vr->used;
+	in_order();
 }
 
 /* True if the slot where the next used descriptor belongs is as the guest made it available. */
@@ -163,6 +165,7 @@ struct position {
 	bool wrap;
 };
 
+/* The position goes last: where the old one is the new one, nothing is left to be done. */
 static struct position settle_packed(struct vring *vr)
 {
 	struct packed_region *t = packed_of(vr);
@@ -174,8 +177,10 @@ static struct position settle_packed(struct vring *vr)
 	if (moved && !is_available(vr, old.used, old.wrap))
 		old = now;
 	t->free_head = t->old_free_head = old.free_head;
+	in_order();
 	t->used_idx = t->old_used_idx = old.used;
 	t->used_wrap_counter = t->old_used_wrap_counter = old.wrap;
+	in_order();
 	for (uint16_t i = old.free_head; i < vr->cfg.size && left; i = LOAD(t->desc[i].next), left--)
 		t->desc[i].inflight = 0;
 	return old;
@@ -398,8 +403,10 @@ void track_packed_used(struct vring *vr, const struct vring_chain *chain)
 	in_order();
 	t->desc[chain->slot].inflight = 0;
 	t->old_free_head = t->free_head;
+	in_order();
 	t->old_used_idx = t->used_idx;
 	t->old_used_wrap_counter = t->used_wrap_counter;
+	in_order();
 }
 
 static const char *resume_packed(struct vring *vr, struct vring_chain *chain)
