@@ -12,19 +12,21 @@
 #include <stdint.h>
 
 /* Field, name, default, least, most, and what it does: it stands in the help so. */
-#define TUNE_ROWS(X)                                                                                 \
-	X(lookup_guess, "lookup-guess", 1, 0, 1,                                                     \
-		"open a name first in a directory where the last one was new to the guest")          \
-	X(fs_traits, "fs-traits", 1, 0, 1, "ask a host mount once what its file system is like")     \
-	X(call_batch, "call-batch", 8, 1, 1024,                                                      \
-		"most answers to quick requests that one call of the guest is for")                  \
-	X(share_forgets, "share-forgets", 1, 0, 1,                                                   \
-		"a request queue's thread that is awake does what the guest forgets, too")           \
-	X(look_ahead, "look-ahead", 1, 0, 1,                                                         \
-		"fetch what the next requests are written in while one is handled")                  \
-	X(keep_open, "keep-open", 1, 0, 1, "keep files open for a while with --zero-message-open")   \
-	X(close_batch, "close-batch", 64, 0, 256,                                                    \
-		"so many descriptors are closed together, sooner if a queue has nothing else to do") \
+#define TUNE_ROWS(X)                                                                                         \
+	X(lookup_guess, "lookup-guess", 1, 0, 1,                                                             \
+		"open a name first in a directory where the last one was new to the guest")                  \
+	X(fs_traits, "fs-traits", 1, 0, 1, "ask a host mount once what its file system is like")             \
+	X(call_batch, "call-batch", 8, 1, 1024,                                                              \
+		"most answers to quick requests that one call of the guest is for")                          \
+	X(brief, "brief", 100, 0, 1000000,                                                                   \
+		"most microseconds of a request that changes names or attributes, for it to be a quick one") \
+	X(share_forgets, "share-forgets", 1, 0, 1,                                                           \
+		"a request queue's thread that is awake does what the guest forgets, too")                   \
+	X(look_ahead, "look-ahead", 1, 0, 1,                                                                 \
+		"fetch what the next requests are written in while one is handled")                          \
+	X(keep_open, "keep-open", 1, 0, 1, "keep files open for a while with --zero-message-open")           \
+	X(close_batch, "close-batch", 64, 0, 256,                                                            \
+		"so many descriptors are closed together, sooner if a queue has nothing else to do")         \
 	X(copy_share, "copy-share", 1, 0, 1, "several threads copy for a queue if there are CPUs for them")
 
 #define TUNE_FIELD(field, name, def, min, max, help) uint32_t field;

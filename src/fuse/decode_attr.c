@@ -123,6 +123,8 @@ ssize_t fuse_do_setattr(struct fuse_req *rq)
 	struct op_entry e = {0};
 	int r;
 
+	if (in->valid & FATTR_SIZE)
+		req_takes_long(rq);
 	/* Beyond a second are utimensat's own words for "now" and "leave it". */
 	if ((in->valid & FATTR_ATIME && in->atimensec >= NSEC_PER_SEC) ||
 		(in->valid & FATTR_MTIME && in->mtimensec >= NSEC_PER_SEC))

@@ -78,7 +78,8 @@ struct fuse_worker {
 	bool handed_over; /* may_block() was called for this request's I/O */
 	bool gone;	  /* nobody is there any more to be answered: guest memory is not touched */
 	struct buffer args, scratch;
-	uint32_t listing; /* its record in listing.c, and one; 0: none */
+	uint32_t sluggish; /* so many of OPC_BRIEF are taken to be long: one was */
+	uint32_t listing;  /* its record in listing.c, and one; 0: none */
 
 	_Atomic bool busy; /* handles a request that others may run beside */
 	_Atomic uint64_t unique;

@@ -7,8 +7,10 @@
 #include "fuse/internal.h"
 
 #include "base/arith.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/tune.h"
 
 #include <errno.h>
 #include <linux/limits.h>
@@ -29,6 +31,7 @@ enum {
 	OPC_IN_PLACE = 1 << 7,	/* what follows the fixed arguments stays in the guest's memory */
 	OPC_QUICK = 1 << 8,	/* a system call or two on what is mostly in memory, if it carries little */
 	OPC_ENTRIES = 1 << 9,	/* what it carries are entries: a system call each */
+	OPC_BRIEF = 1 << 10,	/* changes names or attributes: a few system calls that seldom wait */
 };
 
 struct opcode {
@@ -45,15 +48,15 @@ static const struct opcode opcodes[FUSE_OPCODES] = {
 	[FUSE_LOOKUP] = {fuse_do_lookup, 0, OUT(fuse_entry_out), OPC_QUICK},
 	[FUSE_FORGET] = {fuse_do_forget, IN(fuse_forget_in), 0, OPC_NO_REPLY | OPC_QUICK},
 	[FUSE_GETATTR] = {fuse_do_getattr, IN(fuse_getattr_in), OUT(fuse_attr_out), OPC_QUICK},
-	[FUSE_SETATTR] = {fuse_do_setattr, IN(fuse_setattr_in), OUT(fuse_attr_out), OPC_CHANGES},
+	[FUSE_SETATTR] = {fuse_do_setattr, IN(fuse_setattr_in), OUT(fuse_attr_out), OPC_CHANGES | OPC_BRIEF},
 	[FUSE_READLINK] = {fuse_do_readlink, 0, 0, OPC_QUICK},
-	[FUSE_SYMLINK] = {fuse_do_symlink, 0, OUT(fuse_entry_out), OPC_CHANGES},
-	[FUSE_MKNOD] = {fuse_do_mknod, IN(fuse_mknod_in), OUT(fuse_entry_out), OPC_CHANGES},
-	[FUSE_MKDIR] = {fuse_do_mkdir, IN(fuse_mkdir_in), OUT(fuse_entry_out), OPC_CHANGES},
-	[FUSE_UNLINK] = {fuse_do_unlink, 0, 0, OPC_CHANGES},
-	[FUSE_RMDIR] = {fuse_do_rmdir, 0, 0, OPC_CHANGES},
-	[FUSE_RENAME] = {fuse_do_rename, IN(fuse_rename_in), 0, OPC_CHANGES},
-	[FUSE_LINK] = {fuse_do_link, IN(fuse_link_in), OUT(fuse_entry_out), OPC_CHANGES},
+	[FUSE_SYMLINK] = {fuse_do_symlink, 0, OUT(fuse_entry_out), OPC_CHANGES | OPC_BRIEF},
+	[FUSE_MKNOD] = {fuse_do_mknod, IN(fuse_mknod_in), OUT(fuse_entry_out), OPC_CHANGES | OPC_BRIEF},
+	[FUSE_MKDIR] = {fuse_do_mkdir, IN(fuse_mkdir_in), OUT(fuse_entry_out), OPC_CHANGES | OPC_BRIEF},
+	[FUSE_UNLINK] = {fuse_do_unlink, 0, 0, OPC_CHANGES | OPC_BRIEF},
+	[FUSE_RMDIR] = {fuse_do_rmdir, 0, 0, OPC_CHANGES | OPC_BRIEF},
+	[FUSE_RENAME] = {fuse_do_rename, IN(fuse_rename_in), 0, OPC_CHANGES | OPC_BRIEF},
+	[FUSE_LINK] = {fuse_do_link, IN(fuse_link_in), OUT(fuse_entry_out), OPC_CHANGES | OPC_BRIEF},
 	[FUSE_OPEN] = {fuse_do_open, IN(fuse_open_in), OUT(fuse_open_out), OPC_QUICK},
 	[FUSE_READ] = {fuse_do_read, IN(fuse_read_in), 0, OPC_QUICK},
 	[FUSE_WRITE] = {fuse_do_write, IN(fuse_write_in), OUT(fuse_write_out),
@@ -61,10 +64,11 @@ static const struct opcode opcodes[FUSE_OPCODES] = {
 	[FUSE_STATFS] = {fuse_do_statfs, 0, OUT(fuse_statfs_out), 0},
 	[FUSE_RELEASE] = {fuse_do_release, IN(fuse_release_in), 0, OPC_QUICK},
 	[FUSE_FSYNC] = {fuse_do_fsync, IN(fuse_fsync_in), 0, 0},
-	[FUSE_SETXATTR] = {fuse_do_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, 0, OPC_CHANGES | OPC_XATTR},
+	[FUSE_SETXATTR] = {fuse_do_setxattr, FUSE_COMPAT_SETXATTR_IN_SIZE, 0,
+		OPC_CHANGES | OPC_BRIEF | OPC_XATTR},
 	[FUSE_GETXATTR] = {fuse_do_getxattr, IN(fuse_getxattr_in), 0, OPC_XATTR | OPC_QUICK},
 	[FUSE_LISTXATTR] = {fuse_do_listxattr, IN(fuse_getxattr_in), 0, OPC_XATTR | OPC_QUICK},
-	[FUSE_REMOVEXATTR] = {fuse_do_removexattr, 0, 0, OPC_CHANGES | OPC_XATTR},
+	[FUSE_REMOVEXATTR] = {fuse_do_removexattr, 0, 0, OPC_CHANGES | OPC_BRIEF | OPC_XATTR},
 	[FUSE_FLUSH] = {fuse_do_flush, IN(fuse_flush_in), 0, OPC_QUICK},
 	[FUSE_INIT] = {fuse_do_init, FUSE_COMPAT_INIT_IN_SIZE, OUT(fuse_init_out), OPC_NO_INIT | OPC_ALONE},
 	[FUSE_OPENDIR] = {fuse_do_opendir, IN(fuse_open_in), OUT(fuse_open_out), OPC_QUICK},
@@ -76,7 +80,7 @@ static const struct opcode opcodes[FUSE_OPCODES] = {
 	[FUSE_SETLKW] = {fuse_do_setlkw, IN(fuse_lk_in), 0, OPC_WAITS},
 	[FUSE_ACCESS] = {fuse_do_access, IN(fuse_access_in), 0, OPC_QUICK},
 	[FUSE_CREATE] = {fuse_do_create, IN(fuse_create_in), OUT(fuse_entry_out) + OUT(fuse_open_out),
-		OPC_CHANGES},
+		OPC_CHANGES | OPC_BRIEF},
 	[FUSE_INTERRUPT] = {fuse_do_interrupt, IN(fuse_interrupt_in), 0, OPC_MAY_REPLY},
 	[FUSE_DESTROY] = {fuse_do_destroy, 0, 0, OPC_NO_INIT | OPC_ALONE},
 	[FUSE_IOCTL] = {fuse_do_ioctl, IN(fuse_ioctl_in), OUT(fuse_ioctl_out), 0},
@@ -86,13 +90,13 @@ static const struct opcode opcodes[FUSE_OPCODES] = {
 	[FUSE_SETUPMAPPING] = {fuse_do_setupmapping, IN(fuse_setupmapping_in), 0, 0},
 	[FUSE_REMOVEMAPPING] = {fuse_do_removemapping, IN(fuse_removemapping_in), 0, 0},
 	[FUSE_READDIRPLUS] = {fuse_do_readdirplus, IN(fuse_read_in), 0, OPC_QUICK | OPC_ENTRIES},
-	[FUSE_RENAME2] = {fuse_do_rename2, IN(fuse_rename2_in), 0, OPC_CHANGES},
+	[FUSE_RENAME2] = {fuse_do_rename2, IN(fuse_rename2_in), 0, OPC_CHANGES | OPC_BRIEF},
 	[FUSE_LSEEK] = {fuse_do_lseek, IN(fuse_lseek_in), OUT(fuse_lseek_out), 0},
 	[FUSE_COPY_FILE_RANGE] = {fuse_do_copy_file_range, IN(fuse_copy_file_range_in), OUT(fuse_write_out),
 		OPC_CHANGES},
 	[FUSE_SYNCFS] = {fuse_do_syncfs, IN(fuse_syncfs_in), 0, 0},
 	[FUSE_TMPFILE] = {fuse_do_tmpfile, IN(fuse_create_in), OUT(fuse_entry_out) + OUT(fuse_open_out),
-		OPC_CHANGES},
+		OPC_CHANGES | OPC_BRIEF},
 	[FUSE_STATX] = {fuse_do_statx, IN(fuse_statx_in), OUT(fuse_statx_out), OPC_QUICK},
 	[FUSE_COPY_FILE_RANGE_64] = {fuse_do_copy_file_range_64, IN(fuse_copy_file_range_in),
 		OUT(fuse_copy_file_range_out), OPC_CHANGES},
@@ -102,6 +106,7 @@ static const struct opcode unknown;
 /* Most bytes of a request and of its reply with which it is still quick. */
 #define QUICK_MAX     (64 * 1024)
 #define QUICK_ENTRIES (8 * 1024)
+#define SLUGGISH      32	   /* requests */
 #define COPY_MIN      (256 * 1024) /* takes far longer than to wake another thread */
 
 /* Where the reply's header goes, noted before handlers edit the vector. */
@@ -236,6 +241,20 @@ static bool is_quick(const struct fuse_req *rq, const struct opcode *op)
 	return op->flags & OPC_QUICK && rq->h.len <= QUICK_MAX && rq->room <= most;
 }
 
+/* A worker that had to wait, for a disk or a journal, takes the next ones to be long. */
+static bool is_brief(const struct fuse_req *rq, const struct opcode *op)
+{
+	return op->flags & OPC_BRIEF && tune.brief && !rq->w->sluggish;
+}
+
+static void learn_brief(struct fuse_worker *w, uint64_t took)
+{
+	if (took > (uint64_t)tune.brief * 1000)
+		w->sluggish = SLUGGISH;
+	else if (w->sluggish)
+		w->sluggish--;
+}
+
 static void say_long(struct fuse_req *rq, enum op_block kind)
 {
 	if (rq->w->may_block)
@@ -255,6 +274,7 @@ static bool is_copy(const struct fuse_req *rq, const struct opcode *op)
 
 static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 {
+	uint64_t began = 0;
 	ssize_t r;
 
 	if (!op->handle)
@@ -265,8 +285,10 @@ static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 	if (r)
 		return r;
 	prepare_worker(rq);
-	if (!is_quick(rq, op))
+	if (!is_quick(rq, op) && !is_brief(rq, op))
 		say_long(rq, is_copy(rq, op) ? OP_BLOCK_COPY : OP_BLOCK_LONG);
+	if (op->flags & OPC_BRIEF)
+		began = clock_ns();
 	if (op->flags & OPC_ALONE) {
 		worker_exclusive_begin(rq->s);
 		r = handle(rq, op);
@@ -276,6 +298,8 @@ static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 		r = handle(rq, op);
 		worker_leave(rq->w);
 	}
+	if (began)
+		learn_brief(rq->w, clock_ns() - began);
 	return r;
 }
 

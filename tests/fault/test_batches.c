@@ -33,6 +33,7 @@ struct batch {
 	struct fc_op op[DEPTH];
 	union {
 		struct fuse_getattr_in getattr;
+		struct fuse_setattr_in setattr;
 		struct fuse_read_in read;
 		struct fuse_write_in write;
 		struct fuse_forget_in forget;
@@ -87,6 +88,14 @@ static void make_getattr(struct batch *b, unsigned int i)
 	b->op[i] = (struct fc_op){.opcode = FUSE_GETATTR, .node = b->file.node, .nargs = 1};
 	b->arg[i].getattr = (struct fuse_getattr_in){0};
 	b->op[i].arg[0] = (struct iovec){&b->arg[i].getattr, sizeof(b->arg[i].getattr)};
+	b->op[i].reply_len = sizeof(struct fuse_attr_out);
+}
+
+static void make_chmod(struct batch *b, unsigned int i)
+{
+	b->op[i] = (struct fc_op){.opcode = FUSE_SETATTR, .node = b->file.node, .nargs = 1};
+	b->arg[i].setattr = (struct fuse_setattr_in){.valid = FATTR_MODE, .mode = S_IFREG | 0644};
+	b->op[i].arg[0] = (struct iovec){&b->arg[i].setattr, sizeof(b->arg[i].setattr)};
 	b->op[i].reply_len = sizeof(struct fuse_attr_out);
 }
 
@@ -216,6 +225,26 @@ static void call_of_each_at_once(void **state)
 	begin(&b, *state, VU_BIT(VU_F_EVENT_IDX), "--tune=call-batch=1");
 	expect_each(&b, CALLS_ALL, DEPTH);
 	end(&b);
+}
+
+/* What changes something, too, unless it is known to take long. */
+static void expect_changes(struct vm *vm, const char *option, unsigned int more)
+{
+	struct batch b;
+	unsigned int try = 0;
+
+	begin(&b, vm, VU_BIT(VU_F_EVENT_IDX), option);
+	do {
+		count_from_here(&b);
+		run(&b, make_chmod, CALLS_ALL);
+	} while (!expect(&b, "SETATTR", 2 * DEPTH + 1 + more, try++));
+	end(&b);
+}
+
+static void call_of_changes(void **state)
+{
+	expect_changes(*state, "--tune=brief=1000000", DEPTH / 8);
+	expect_changes(*state, "--tune=brief=0", DEPTH);
 }
 
 /* A guest that sends no OPEN. */
@@ -422,6 +451,7 @@ int main(void)
 		TEST_OWN(one_call),
 		TEST_OWN(call_of_each),
 		TEST_OWN(call_of_each_at_once),
+		TEST_OWN(call_of_changes),
 		TEST_OWN(new_names),
 		TEST_OWN(forgets),
 		TEST_OWN(opens_nothing),
