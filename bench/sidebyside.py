@@ -118,14 +118,16 @@ def busy_and_stolen():
 
 
 def quietly(args, measured):
-    """What @measured() returned when the hypervisor took least; args.taken gets the percentage."""
+    """What @measured() returned when the hypervisor took least; args.taken gets the percentage. None if it failed, which ends it."""
     tries = []
     while len(tries) < args.tries and (not tries or tries[-1][0] > args.max_stolen):
         busy, stolen = busy_and_stolen()
         result = measured()
+        if result is None:
+            return None
         busy, stolen = (after - before for before, after in zip((busy, stolen), busy_and_stolen()))
         tries.append((100 * stolen / max(busy, 1), result))
-    least = min(tries, key=lambda t: (t[1] is None, t[0]))
+    least = min(tries, key=lambda t: t[0])
     args.taken.append(least[0])
     return least[1]
 

@@ -104,8 +104,7 @@ static int read_only(const char *path, bool on)
 
 /*
  * The kernel has one CPU, and traces the processes of its programs: across CPUs of the host each of their
- * system calls takes ten times as long. Guests that start one after the other get CPUs of their own as far as
- * there are any.
+ * system calls takes ten times as long. Which CPU is left to chance, so that several guests seldom share one.
  */
 static void stay_on_one_cpu(void)
 {
@@ -130,7 +129,6 @@ static void stay_on_one_cpu(void)
 static int enter_uml(const void *dir)
 {
 	autofree char *memory = str_format("%s/" MEMORY, (const char *)dir);
-
 	bool mounted;
 
 	stay_on_one_cpu();

@@ -36,7 +36,7 @@ bool queue_look(struct queue *q)
 	if (s && same)
 		server_call_for_held(s);
 	if (s && same && !server_hand_over(s))
-		log_debug("queue %u: a request sleeps, another thread goes on", q->index);
+		log_debug("queue %u: a request sleeps, the queue does not wait for it", q->index);
 	return s || !same || q->unkicked;
 }
 

@@ -454,6 +454,8 @@ int server_hand_over(struct server *s)
 		int r = server_add(q);
 
 		if (r) { /* who leads may be long, and others look after the urgent queue meanwhile */
+			s->shares = last; /* the watch tries again */
+			q->sharers += last;
 			urgent_leave(q);
 			urgent_unhost(q);
 			return r;

@@ -56,9 +56,9 @@ struct queue {
 	struct poller poller; /* the leader's */
 	uint32_t size;
 	int kick, call, err;
-	bool running; /* chains may be popped */
-	bool led;     /* some thread is the leader */
-	unsigned int sharers;
+	bool running;	      /* chains may be popped */
+	bool led;	      /* some thread is the leader */
+	unsigned int sharers; /* threads that take the lead back if it is free then */
 	bool ends;
 	bool minds; /* counts among the urgent queue's minders */
 	unsigned int threads, followers, inflight;
@@ -77,8 +77,7 @@ struct queue {
 	struct mem_map *aside_mem; /* in which that iov lies */
 };
 
-/* In all that follows q->lock, or that of the server's queue, is held; _lead() and _run() let it go
- * meanwhile. */
+/* In what follows q->lock, or that of the server's queue, is held; urgent_serve() lets it go for a while. */
 
 /* server.c. One more thread: 0 or -errno. */
 int server_add(struct queue *q);

@@ -76,6 +76,7 @@ struct fuse_worker {
 	struct op_ctx ctx;
 	bool waited;	  /* may_block() was called for this request's lock, and agreed */
 	bool handed_over; /* may_block() was called for this request's I/O */
+	bool said_long;	  /* this request is not counted on to be quick */
 	bool gone;	  /* nobody is there any more to be answered: guest memory is not touched */
 	struct buffer args, scratch;
 	uint32_t sluggish; /* so many of OPC_BRIEF are taken to be long: one was */

@@ -106,8 +106,9 @@ static const struct opcode unknown;
 /* Most bytes of a request and of its reply with which it is still quick. */
 #define QUICK_MAX     (64 * 1024)
 #define QUICK_ENTRIES (8 * 1024)
-#define SLUGGISH      32	   /* requests */
 #define COPY_MIN      (256 * 1024) /* takes far longer than to wake another thread */
+/* Requests that are taken to be long after one of OPC_BRIEF was. */
+#define SLUGGISH 32
 
 /* Where the reply's header goes, noted before handlers edit the vector. */
 static void find_reply_room(struct fuse_req *rq)
@@ -184,6 +185,7 @@ static void prepare_worker(struct fuse_req *rq)
 	w->ctx.supp = NULL;
 	w->ctx.may_block = w->may_block ? may_block : NULL;
 	w->ctx.intent = rq->chain->intent;
+	w->said_long = false;
 	w->ctx.again = w->ctx.intent && w->ctx.intent->begun;
 	atomic_store_explicit(&w->ctx.cancelled, false, memory_order_relaxed);
 	w->handed_over = false;
@@ -263,6 +265,7 @@ static void say_long(struct fuse_req *rq, enum op_block kind)
 
 void req_takes_long(struct fuse_req *rq)
 {
+	rq->w->said_long = true;
 	say_long(rq, OP_BLOCK_LONG);
 }
 
@@ -298,7 +301,7 @@ static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 		r = handle(rq, op);
 		worker_leave(rq->w);
 	}
-	if (began)
+	if (began && !rq->w->said_long)
 		learn_brief(rq->w, clock_ns() - began);
 	return r;
 }
