@@ -216,7 +216,9 @@ def page_table(rows):
 
 def chart(title, names, groups):
     """An SVG of bars: @groups is {label: [value of each of @names]}, more is better, and 1 is the best of the peers."""
-    bar, gap, left, width = 9, 10, 150, 760
+    bar, gap = 9, 10
+    left = max([150, *(20 + 6 * len(label) for label in groups)])
+    width = left + 610
     step = bar * len(names) + gap
     top = 40 + 16 * len(names)
     height = top + step * len(groups) + 20
