@@ -117,12 +117,12 @@ def busy_and_stolen():
     return user + nice + system + irq + softirq + stolen, stolen
 
 
-def quietly(args, measured):
-    """What @measured() returned when the hypervisor took least; args.taken gets the percentage. None if it failed, which ends it."""
+def quietly(args, measured, *given):
+    """What @measured(*given) returned when the hypervisor took least; args.taken gets the percentage. None if it failed, which ends it."""
     tries = []
-    while len(tries) < args.tries and (not tries or tries[-1][0] > args.max_stolen):
+    while not tries or (len(tries) < args.tries and tries[-1][0] > args.max_stolen):
         busy, stolen = busy_and_stolen()
-        result = measured()
+        result = measured(*given)
         if result is None:
             return None
         busy, stolen = (after - before for before, after in zip((busy, stolen), busy_and_stolen()))
@@ -135,7 +135,7 @@ def quietly(args, measured):
 def told_quiet(args):
     """What quietly() did, for the page."""
     return (f"A measurement during which a hypervisor took more than {args.max_stolen:g} % of the CPUs' busy time was done again, "
-            f"up to {args.tries - 1} times, and the least disturbed counts: of the {len(args.taken)} that count, "
+            f"up to {max(args.tries - 1, 0)} times, and the least disturbed counts: of the {len(args.taken)} that count, "
             f"{sum(t > args.max_stolen for t in args.taken)} were still disturbed.")
 
 
@@ -153,6 +153,12 @@ def measure(args, words):
         print(f"{' '.join(words)}: {run.stderr.strip()}", file=sys.stderr)
         return None
     return json.loads(run.stdout)["loads"][0]
+
+
+def measure_fresh(args, name, command, work, options, load):
+    """measure() of a daemon that is started for it."""
+    with running(name, command, work) as (listens, share):
+        return measure(args, [*options, f"--host-dir={share}", str(listens), load])
 
 
 def show(value):
