@@ -447,20 +447,20 @@ int server_hand_over(struct server *s)
 	struct queue *q = s->queue;
 	bool last = s->shares && !q->led && q->sharers == 1; /* nobody else comes back for the lead */
 
-	end_sharing(s);
-	if (!s->leads && !last)
+	if (!s->leads && !last) {
+		end_sharing(s);
 		return 0;
+	}
 	if (!q->followers) {
 		int r = server_add(q);
 
-		if (r) { /* who leads may be long, and others look after the urgent queue meanwhile */
-			s->shares = last; /* the watch tries again */
-			q->sharers += last;
+		if (r) { /* the watch tries again; until then others look after the urgent queue */
 			urgent_leave(q);
 			urgent_unhost(q);
 			return r;
 		}
 	}
+	end_sharing(s);
 	q->led = s->leads = false;
 	pthread_cond_signal(&q->lead);
 	return 0;
