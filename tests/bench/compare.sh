@@ -19,18 +19,19 @@ compare() {
 }
 
 serve="$COLOFSD --socket-path={socket} --shared-dir={share} ${COLOFSD_ARGS:-}"
-compare --loads=getattr,lookup "--daemon=one=$serve" "--daemon=two=$serve" || fail "status $?"
+cpu=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//') # one that we may use
+compare --loads=getattr,lookup --daemon-cpus="$cpu" "--daemon=one=$serve" "--daemon=two=$serve" || fail "status $?"
 python3 - "$dir" <<'PY' || fail "the files are not what they should be"
 import json, sys, xml.dom.minidom
 dir = sys.argv[1]
 page = open(dir + "/page.md").read()
 rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| getattr ")]
-assert len(rows) == 5 and [len(r) for r in rows] == [6, 6, 6, 4, 4], rows
+assert len(rows) == 5 and [len(r) for r in rows] == [8, 8, 8, 4, 4], rows
 ops = [c.strip() for c in rows[0]]
 assert "-" not in ops and float(ops[3]) >= 0, ops
 raw = json.load(open(dir + "/raw.json"))
-assert len(raw) == 2 * 2 * 3, len(raw)
-assert {r["daemon"] for r in raw} == {"one", "two", "local"}
+assert len(raw) == 2 * 2 * 4, len(raw)
+assert {r["daemon"] for r in raw} == {"one", "two", "local", "local on the daemon's CPUs"}
 assert len(xml.dom.minidom.parse(dir + "/page.svg").getElementsByTagName("rect")) == 1 + 2 + 2 * 2
 PY
 compare --no-local --loads=getattr "--daemon=one=false {socket}" && fail "a daemon that does not start is passed over"
