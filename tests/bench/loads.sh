@@ -39,15 +39,15 @@ for load in out["loads"]:
         assert load["cpu_us_per_op"] is None or load["cpu_us_per_op"] > 0, load
         assert load["syscalls_per_op"] is None or load["syscalls_per_op"] > 0, load
     assert not load["background_refused"], load
-    assert (load["background_operations"] > 0) == (load["load"] == "blocking"), load
+    assert (load["background_operations"] > 0) == (load["load"] in ("blocking", "beside")), load
 PY
 	[ -z "$(ls -A "$dir/share")" ] || fail "$*: something was left in the share"
 }
 
 serve --posix-lock
-check 14 --host-dir="$dir/share" "$dir/socket"
+check 15 --host-dir="$dir/share" "$dir/socket"
 serve --queues=2 --posix-lock
-check 14 --ring=packed --completion=poll --queues=2 --depth=4 --host-dir="$dir/share" "$dir/socket"
+check 15 --ring=packed --completion=poll --queues=2 --depth=4 --host-dir="$dir/share" "$dir/socket"
 serve --zero-message-open --cache=always
 check 3 --depth=1 "$dir/socket" small-file create getattr-fh
 check 1 --seconds=0 --ops=100 --pid=$daemon "$dir/socket" getattr
@@ -56,7 +56,7 @@ python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["loads"][0]["o
 check 13 --threads=2 local "$dir/share"
 
 # What cannot be done is said so, and ends with a status of its own.
-for args in "--depth=0 s" "--ring=round s" "s nothing" "--seconds=0 s" "--file-size=5 s" "--driver-cpus=x s" ""; do
+for args in "--depth=0 s" "--ring=round s" "s nothing" "--seconds=0 s" "--file-size=5 s" "--driver-cpus=x s" "s beside" ""; do
 	# shellcheck disable=SC2086 # several words
 	"$BENCH" $args 2>"$dir/err"
 	[ $? = 2 ] && grep -q '^colofs-bench: ' "$dir/err" || fail "'$args' is not refused"

@@ -22,6 +22,7 @@ const char *const bench_load_name[LOAD_COUNT] = {
 	[LOAD_MIX] = "mix",
 	[LOAD_QUICK] = "quick",
 	[LOAD_BLOCKING] = "blocking",
+	[LOAD_BESIDE] = "beside",
 };
 
 const char *const bench_load_help[LOAD_COUNT] = {
@@ -39,6 +40,7 @@ const char *const bench_load_help[LOAD_COUNT] = {
 	[LOAD_MIX] = "of all that is above but 1 MiB and list",
 	[LOAD_QUICK] = "getattr, lookup and read-4k in turn: what blocking compares with",
 	[LOAD_BLOCKING] = "quick, while fsync, cold reads and waiting locks are in flight",
+	[LOAD_BESIDE] = "quick, while the host calls fsync and reads cold, on the daemon's CPUs",
 };
 
 static volatile sig_atomic_t stopped;

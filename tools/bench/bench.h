@@ -33,6 +33,7 @@ enum load_id {
 	LOAD_MIX,
 	LOAD_QUICK,
 	LOAD_BLOCKING,
+	LOAD_BESIDE,
 	LOAD_COUNT
 };
 
@@ -60,7 +61,7 @@ struct result {
 	double seconds;
 	size_t bytes; /* that one operation carries; 0: not about bytes */
 	struct hist hist;
-	uint64_t background; /* requests that ran beside the quick ones */
+	uint64_t background; /* requests, or calls of the host's, that ran beside the quick ones */
 	uint64_t refused;    /* background requests that the daemon does not offer */
 	double cpu_ns;	     /* the daemon's, all processes of it */
 	double syscalls;

@@ -7,6 +7,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "beside.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -270,6 +271,7 @@ int engine_run(struct fixture *f, enum load_id load, double seconds, uint64_t op
 	unsigned int n = f->t->opt->queues;
 	bool locked = load == LOAD_BLOCKING && f->t->init.flags & FUSE_POSIX_LOCKS;
 	autofree struct engine *e = calloc(n, sizeof(*e));
+	struct beside *beside = NULL;
 	uint64_t began;
 	int r = e ? 0 : -ENOMEM;
 
@@ -277,10 +279,14 @@ int engine_run(struct fixture *f, enum load_id load, double seconds, uint64_t op
 		r = engine_init(&e[i], f, load, i);
 	if (!r && locked)
 		r = set_lock(&f->t->client[1], f, F_WRLCK);
+	if (!r && load == LOAD_BESIDE)
+		r = beside_start(&beside, f);
 	began = bench_now();
 	if (!r)
 		r = run_threads(e, n, seconds, ops);
 	res->seconds += (double)(bench_now() - began) / 1e9;
+	if (beside)
+		res->background += beside_stop(beside);
 	if (r)
 		err_sys(err, -r, "%s: setting up", bench_load_name[load]);
 	else

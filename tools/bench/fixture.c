@@ -5,6 +5,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,9 +109,25 @@ static int make_unknowns(
 	return r;
 }
 
+static int open_on_host(struct fixture *f)
+{
+	const char *host = f->t->opt->host_dir;
+	char path[4096], name[32];
+
+	for (unsigned int i = 0; i < FIXTURE_SYNCED; i++) {
+		number(name, "synced", i);
+		snprintf(path, sizeof(path), "%s/%s/%s", host, f->name, name);
+		f->synced_host[i] = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (f->synced_host[i] < 0)
+			return -errno;
+	}
+	snprintf(path, sizeof(path), "%s/%s/cold", host, f->name);
+	return cold_open(&f->cold_host, path);
+}
+
 static int make_cold(struct fixture *f)
 {
-	char path[4096];
+	char name[32];
 	int r = make_open(f, f->dir, "cold", &f->cold);
 
 	if (!r)
@@ -118,13 +135,10 @@ static int make_cold(struct fixture *f)
 	if (!r)
 		r = fc_fsync(CLIENT(f), f->cold, false);
 	for (unsigned int i = 0; i < FIXTURE_SYNCED && !r; i++) {
-		number(path, "synced", i);
-		r = make_open(f, f->dir, path, &f->synced[i]);
+		number(name, "synced", i);
+		r = make_open(f, f->dir, name, &f->synced[i]);
 	}
-	if (r || !f->t->opt->host_dir)
-		return r;
-	snprintf(path, sizeof(path), "%s/%s/cold", f->t->opt->host_dir, f->name);
-	return cold_open(&f->cold_host, path);
+	return r || !f->t->opt->host_dir ? r : open_on_host(f);
 }
 
 /* A daemon that wants no OPEN gives no handle with CREATE either: FUSE_NO_OPEN_SUPPORT. */
@@ -160,12 +174,12 @@ static int make_all(struct fixture *f)
 		r = make_unknowns(f, "small", &f->small, BENCH_SMALL, BENCH_BLOCK);
 	if (!r && o->load[LOAD_LIST])
 		r = make_unknowns(f, "list", &f->list, o->entries, 0);
-	if (!r && (any_load(o, LOAD_RANDREAD, LOAD_SEQWRITE) || any_load(o, LOAD_MIX, LOAD_BLOCKING))) {
+	if (!r && (any_load(o, LOAD_RANDREAD, LOAD_SEQWRITE) || any_load(o, LOAD_MIX, LOAD_BESIDE))) {
 		r = make_open(f, f->dir, "data", &f->data);
 		if (!r)
 			r = write_file(f, f->data, o->file_size, 0);
 	}
-	if (!r && o->load[LOAD_BLOCKING])
+	if (!r && any_load(o, LOAD_BLOCKING, LOAD_BESIDE))
 		r = make_cold(f);
 	return r ? r : target_settle(f->t);
 }
@@ -175,6 +189,8 @@ int fixture_make(struct fixture *f, struct target *t, struct err *err)
 	int r;
 
 	*f = (struct fixture){.t = t, .cold_host = {.fd = -1}};
+	for (unsigned int i = 0; i < FIXTURE_SYNCED; i++)
+		f->synced_host[i] = -1;
 	snprintf(f->name, sizeof(f->name), "colofs-bench-%d", (int)getpid());
 	r = make_all(f);
 	return r ? err_sys(err, -r, "preparing files in the share") : 0;
@@ -220,8 +236,10 @@ int fixture_remove(struct fixture *f, struct err *err)
 		release(f, f->known_file[i]);
 	release(f, f->data);
 	release(f, f->cold);
-	for (unsigned int i = 0; i < FIXTURE_SYNCED; i++)
+	for (unsigned int i = 0; i < FIXTURE_SYNCED; i++) {
+		cleanup_fd(&f->synced_host[i]);
 		release(f, f->synced[i]);
+	}
 	remove_numbered(f, f->dir, "known", BENCH_KNOWN);
 	remove_numbered(f, f->dir, "synced", FIXTURE_SYNCED);
 	remove_numbered(f, f->small, "small", BENCH_SMALL);

@@ -17,7 +17,9 @@ struct fixture {
 	struct fc_file known_file[BENCH_KNOWN];
 	struct fc_file data, cold; /* of opt->file_size bytes */
 	struct fc_file synced[FIXTURE_SYNCED];
-	struct cold cold_host; /* the host's view of it; fd -1: none */
+	/* The host's view of them; -1: none. */
+	struct cold cold_host;
+	int synced_host[FIXTURE_SYNCED];
 };
 
 /* 0 or -errno with @err; fixture_remove() in either case, which also tries to remove what was left of it. */

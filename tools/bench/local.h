@@ -16,7 +16,7 @@ struct local {
 /* 0 or -errno with @err; local_remove() in either case. */
 int local_make(struct local *f, const struct options *opt, struct err *err);
 int local_remove(struct local *f, struct err *err);
-/* As engine_run(). LOAD_BLOCKING is -ENOTSUP. */
+/* As engine_run(). LOAD_BLOCKING and LOAD_BESIDE are -ENOTSUP. */
 int local_run(struct local *f, enum load_id load, double seconds, uint64_t ops, struct result *res,
 	struct err *err);
 

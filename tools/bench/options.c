@@ -52,7 +52,8 @@ static const struct opt_row rows[] = {
 	{OPT_ENTRIES, "entries", "N", "entries of the directory that is listed [1000]"},
 	{OPT_READDIR_SIZE, "readdir-size", "SIZE",
 		"bytes that a READDIRPLUS asks for [4K, as Linux up to 6.14]"},
-	{OPT_HOST_DIR, "host-dir", "DIR", "the shared directory; cold reads of the load blocking need it"},
+	{OPT_HOST_DIR, "host-dir", "DIR",
+		"the shared directory; cold reads of the loads blocking and beside need it"},
 	{OPT_VERIFY, "verify", NULL, "compare all data that is read with what was written"},
 	{OPT_JSON, "json", NULL, "print one JSON object"},
 	{OPT_VERSION, "version", NULL, "print the version"},
@@ -216,9 +217,9 @@ static int set_option(struct options *o, enum opt id, const char *arg, struct er
 
 static int set_loads(struct options *o, char **name, struct err *err)
 {
-	if (!*name) /* all but the one that is not for local runs */
+	if (!*name) /* all that can be done */
 		for (unsigned int i = 0; i < LOAD_COUNT; i++)
-			o->load[i] = i != LOAD_BLOCKING || !o->local;
+			o->load[i] = i < LOAD_BLOCKING || (!o->local && (i != LOAD_BESIDE || o->host_dir));
 	for (; *name; name++) {
 		unsigned int i = 0;
 
@@ -228,6 +229,8 @@ static int set_loads(struct options *o, char **name, struct err *err)
 			return err_set(err, EINVAL, "%s: no such load; --help lists them", *name);
 		o->load[i] = true;
 	}
+	if (o->load[LOAD_BESIDE] && !o->local && !o->host_dir)
+		return err_set(err, EINVAL, "%s: needs --host-dir", bench_load_name[LOAD_BESIDE]);
 	return 0;
 }
 
