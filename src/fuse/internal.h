@@ -76,7 +76,6 @@ struct fuse_worker {
 	struct op_ctx ctx;
 	bool waited;	  /* may_block() was called for this request's lock, and agreed */
 	bool handed_over; /* may_block() was called for this request's I/O */
-	bool said_long;	  /* this request is not counted on to be quick */
 	bool gone;	  /* nobody is there any more to be answered: guest memory is not touched */
 	struct buffer args, scratch;
 	uint32_t sluggish; /* so many of OPC_BRIEF are taken to be long: one was */
@@ -104,7 +103,8 @@ struct fuse_req {
 	struct iovec *head;	 /* where the reply's header goes: at most a piece a byte */
 	unsigned int nhead;
 	bool can_reply;
-	size_t room; /* bytes for the reply behind the header */
+	bool said_long; /* it is not counted on to be quick */
+	size_t room;	/* bytes for the reply behind the header */
 };
 
 /*

@@ -185,7 +185,6 @@ static void prepare_worker(struct fuse_req *rq)
 	w->ctx.supp = NULL;
 	w->ctx.may_block = w->may_block ? may_block : NULL;
 	w->ctx.intent = rq->chain->intent;
-	w->said_long = false;
 	w->ctx.again = w->ctx.intent && w->ctx.intent->begun;
 	atomic_store_explicit(&w->ctx.cancelled, false, memory_order_relaxed);
 	w->handed_over = false;
@@ -265,7 +264,7 @@ static void say_long(struct fuse_req *rq, enum op_block kind)
 
 void req_takes_long(struct fuse_req *rq)
 {
-	rq->w->said_long = true;
+	rq->said_long = true;
 	say_long(rq, OP_BLOCK_LONG);
 }
 
@@ -301,7 +300,7 @@ static ssize_t run(struct fuse_req *rq, const struct opcode *op)
 		r = handle(rq, op);
 		worker_leave(rq->w);
 	}
-	if (began && !rq->w->said_long)
+	if (began && !rq->said_long)
 		learn_brief(rq->w, clock_ns() - began);
 	return r;
 }
