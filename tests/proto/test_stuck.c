@@ -21,6 +21,20 @@ static int lease(int dir, const char *name, int type)
 	return fd;
 }
 
+/* File f@i of a directory that is @host to us and @dir to the guest: leased, and looked up. Its holder. */
+static int leased_file(struct fuse_client *c, int host, uint64_t dir, unsigned int i, uint64_t *node)
+{
+	struct fuse_entry_out e;
+	char name[8];
+	int fd;
+
+	snprintf(name, sizeof(name), "f%u", i);
+	fd = lease(host, name, F_WRLCK);
+	OK(fc_lookup(c, dir, name, &e));
+	*node = e.nodeid;
+	return fd;
+}
+
 struct opening {
 	struct fc_op op;
 	struct fuse_open_in in;
@@ -74,11 +88,7 @@ static void several_at_once(void **state)
 	int holder[4];
 
 	for (unsigned int i = 0; i < 4; i++) {
-		char name[8];
-
-		snprintf(name, sizeof(name), "f%u", i);
-		holder[i] = lease(t->host, name, F_WRLCK);
-		node[i] = guest_lookup(t, name);
+		holder[i] = leased_file(t->c, t->host, t->dir, i, &node[i]);
 		start_open(t->c, &o[i], node[i]);
 	}
 	OK(fc_mkdir(t->c, t->dir, "beside", 0755, &(struct fuse_entry_out){0}));
@@ -120,13 +130,10 @@ static void interrupt_passes(struct vm *vm, const char *option, unsigned int han
 	OK(fc_setlk(c, f.node, &held));
 	OK(fc_setlkw_start(c, f.node, &wanted, &op));
 	for (unsigned int i = 0; i < hang; i++) {
-		struct fuse_entry_out e;
-		char name[8];
+		uint64_t node;
 
-		snprintf(name, sizeof(name), "f%u", i);
-		holder[i] = lease(vm->daemon.share, name, F_WRLCK);
-		OK(fc_lookup(c, FUSE_ROOT_ID, name, &e));
-		start_open(c, &o[i], e.nodeid);
+		holder[i] = leased_file(c, vm->daemon.share, FUSE_ROOT_ID, i, &node);
+		start_open(c, &o[i], node);
 	}
 	for (unsigned int i = 0; i < 3; i++)
 		OK(fc_forget(&vm->client[0], f.node, 0));
@@ -172,13 +179,10 @@ static void large_reads_hang(void **state)
 		(const char *[]){
 			"--zero-message-open", "--cache=always", "--no-posix-lock", "--no-flock", NULL});
 	for (unsigned int i = 0; i < READS; i++) {
-		struct fuse_entry_out e;
-		char name[8];
+		uint64_t node;
 
-		snprintf(name, sizeof(name), "f%u", i);
-		holder[i] = lease(vm->daemon.share, name, F_WRLCK);
-		OK(fc_lookup(c, FUSE_ROOT_ID, name, &e));
-		fc_op_read(&op[i], &in[i], (struct fc_file){e.nodeid, 0}, LARGE, 0);
+		holder[i] = leased_file(c, vm->daemon.share, FUSE_ROOT_ID, i, &node);
+		fc_op_read(&op[i], &in[i], (struct fc_file){node, 0}, LARGE, 0);
 	}
 	drv_hold(c->q);
 	for (unsigned int i = 0; i < READS; i++)
