@@ -39,7 +39,13 @@ void journey_start_again(struct journey *j)
 		OK(vm_start_queue(&j->from, i, j->base[i]));
 }
 
-int journey_save(struct vm *vm, struct journey *j)
+int journey_save(struct journey *j, struct vm *vm)
 {
 	return state_save(vm, j->state, sizeof(j->state), &j->len);
+}
+
+void journey_leave(struct journey *j, struct vm *vm)
+{
+	journey_stop(j, vm);
+	OK(journey_save(j, vm));
 }

@@ -32,6 +32,8 @@ int journey_end(void **state);
 void journey_stop(struct journey *j, struct vm *vm);
 void journey_start_again(struct journey *j);
 /* 0 or -errno. */
-int journey_save(struct vm *vm, struct journey *j);
+int journey_save(struct journey *j, struct vm *vm);
+/* @vm's queues stop, and its state is saved. */
+void journey_leave(struct journey *j, struct vm *vm);
 
 #endif

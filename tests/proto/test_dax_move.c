@@ -40,12 +40,6 @@ static void map_both(struct journey *mv)
 	OK(dax_map(&mv->from, mv->moved.node, 0, 1, WRITE));
 }
 
-static int leave(struct journey *mv)
-{
-	journey_stop(mv, &mv->from);
-	return journey_save(&mv->from, mv);
-}
-
 static void connect_other(struct journey *mv, bool window)
 {
 	struct vm_config cfg = config(window);
@@ -105,7 +99,7 @@ static void goes_on_elsewhere(void **state)
 	map_both(mv);
 	memcpy(window_memory(&mv->from.window) + AT(3) + 4900, "kept", 4);
 	memcpy(dax_data + 2 * RANGE + 4900, "kept", 4);
-	OK(leave(mv));
+	journey_leave(mv, &mv->from);
 	prepare(mv, true);
 	OK(state_load(&mv->to, mv->state, mv->len));
 	expect_window(mv, &mv->to); /* before anything runs */
@@ -120,7 +114,7 @@ static void goes_on_here(void **state)
 
 	boot(mv, true);
 	map_both(mv);
-	OK(leave(mv));
+	journey_leave(mv, &mv->from);
 	journey_start_again(mv);
 	expect_life(mv, &mv->from, "here");
 }
@@ -138,7 +132,7 @@ static void stays_where_it_was(void **state)
 	boot(mv, true);
 	map_both(mv);
 	for (unsigned int i = 0; i < ARRAY_LEN(others); i++) {
-		OK(leave(mv));
+		journey_leave(mv, &mv->from);
 		prepare(mv, others[i].window);
 		if (others[i].window)
 			window_set_mood(&mv->to.window, others[i].mood);
@@ -162,7 +156,7 @@ static void nothing_mapped(void **state)
 	boot(mv, false);
 	assert_false(mv->from.init.flags & FUSE_MAP_ALIGNMENT);
 	f = dax_open(&mv->from, mv->file.node);
-	OK(leave(mv));
+	journey_leave(mv, &mv->from);
 	prepare(mv, false);
 	OK(state_load(&mv->to, mv->state, mv->len));
 	OK(vm_start(&mv->to));
@@ -185,7 +179,7 @@ static void ask_in_silence(struct journey *mv, struct fuse_setupmapping_in *in, 
 	window_set_mood(&mv->from.window, WINDOW_SILENT);
 	OK(fc_start(&mv->from.client[1], op));
 	assert_true(window_await_maps(&mv->from.window, maps + 1));
-	OK(leave(mv));
+	journey_leave(mv, &mv->from);
 	window_set_mood(&mv->from.window, WINDOW_WILLING);
 }
 

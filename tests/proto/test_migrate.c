@@ -98,8 +98,7 @@ static void prepare(struct vm *vm, const char *share, const char *const *args)
 
 static void travel(struct journey *j, const char *const *args)
 {
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	prepare(&j->to, j->from.daemon.share_path, args);
 	OK(state_load(&j->to, j->state, j->len));
 	OK(vm_start(&j->to));
@@ -164,8 +163,7 @@ static void locks_change_hands(void **state)
 	begin(j, NULL);
 	host = openat(j->from.daemon.share, "moved", O_RDONLY);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
 	assert_int_equal(flock(host, LOCK_UN), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
@@ -181,8 +179,7 @@ static void goes_on_here(void **state)
 
 	begin(j, NULL);
 	host = openat(j->from.daemon.share, "moved", O_RDONLY);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	journey_start_again(j);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
 	expect_whole(j, at_from(j));
@@ -199,8 +196,7 @@ static void goes_on_with_another(void **state)
 	if (!worker_find(&w, &j->from.daemon))
 		skip();
 	host = openat(j->from.daemon.share, "moved", O_RDONLY);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
 	assert_int_equal(flock(host, LOCK_UN), 0);
 	OK(worker_kill(&w, SIGKILL));
@@ -217,8 +213,7 @@ static void reader_dies(void **state)
 	int p[2];
 
 	begin(j, NULL);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	if (!worker_find(&w, &j->to.daemon))
 		skip();
@@ -271,8 +266,7 @@ static void again_and_again(void **state)
 
 	begin(j, NULL);
 	travel(j, NULL);
-	journey_stop(j, &j->to);
-	OK(journey_save(&j->to, j));
+	journey_leave(j, &j->to);
 	prepare(&third, j->from.daemon.share_path, NULL);
 	OK(state_load(&third, j->state, j->len));
 	OK(vm_start(&third));
@@ -336,8 +330,7 @@ static void there_and_back(void **state)
 	read_some(at_from(j), whole, &end, twice, MANY + 2);
 	travel(j, NULL);
 	read_some(at_to(j), dir, &pos, seen, 100);
-	journey_stop(j, &j->to);
-	OK(journey_save(&j->to, j));
+	journey_leave(j, &j->to);
 	vm_disconnect(&j->from);
 	OK(vm_connect(&j->from));
 	OK(vm_make_memory(&j->from));
@@ -376,10 +369,9 @@ static void confirmed(void **state)
 
 	begin(j, args);
 	OK(fe_set_features(&j->from.fe, j->from.fe.features | VU_BIT(VU_F_LOG_ALL)));
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	assert_int_equal(renameat(j->from.daemon.share, "dir", j->from.daemon.share, "elsewhere"), 0);
-	OK(journey_save(&j->from, j));
+	OK(journey_save(j, &j->from));
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(state_load(&j->to, j->state, j->len));
 }
@@ -437,8 +429,7 @@ static void to_a_copy(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	prepare(&j->to, NULL, NULL);
 	assert_int_equal(mkdirat(j->to.daemon.share, "dir", 0755), 0);
 	assert_int_equal(symlinkat("file", j->to.daemon.share, "dir/link"), 0);
@@ -454,8 +445,7 @@ static void abort_if_missing(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "hidden"), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
@@ -475,8 +465,7 @@ static void guest_error_if_missing(void **state)
 	char byte;
 
 	begin(j, NULL);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	assert_int_equal(unlinkat(j->from.daemon.share, "moved", 0), 0);
 	prepare(&j->to, j->from.daemon.share_path, args);
 	OK(state_load(&j->to, j->state, j->len));
@@ -501,8 +490,7 @@ static void by_file_handle(void **state)
 
 	need_file_handles();
 	begin(j, args);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	assert_int_equal(renameat(j->from.daemon.share, "dir", j->from.daemon.share, "renamed"), 0);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(state_load(&j->to, j->state, j->len));
@@ -520,8 +508,7 @@ static void handles_verified(void **state)
 
 	need_file_handles();
 	begin(j, args);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	prepare(&j->to, j->from.daemon.share_path, NULL);
 	OK(state_load(&j->to, j->state, j->len));
 	test_end(&j->to);
@@ -537,8 +524,7 @@ static void handles_not_verified(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	assert_int_equal(renameat(j->from.daemon.share, "moved", j->from.daemon.share, "was"), 0);
 	host_write(j, "moved", "other");
 	prepare(&j->to, j->from.daemon.share_path, NULL);
@@ -555,8 +541,7 @@ static void damaged(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	prepare(&j->to, j->from.daemon.share_path, args);
 	for (size_t at = 0; at < j->len; at += 1 + at % 3)
 		ERR(state_load(&j->to, j->state, at), EREMOTEIO);
@@ -581,8 +566,7 @@ static void other_options(void **state)
 	struct journey *j = *state;
 
 	begin(j, NULL);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	prepare(&j->to, j->from.daemon.share_path, args);
 	ERR(state_load(&j->to, j->state, j->len), EREMOTEIO);
 }
@@ -594,7 +578,7 @@ static void out_of_turn(void **state)
 
 	begin(j, NULL);
 	ERR(fe_check_device_state(&j->from.fe), EREMOTEIO);
-	ERR(journey_save(&j->from, j), EREMOTEIO); /* rings run */
+	ERR(journey_save(j, &j->from), EREMOTEIO); /* rings run */
 	journey_stop(j, &j->from);
 	assert_int_equal(pipe(p), 0);
 	ERR(fe_set_device_state(&j->from.fe, 2, p[1]), EREMOTEIO);

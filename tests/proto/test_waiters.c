@@ -146,8 +146,7 @@ static void prepare_other(struct journey *j)
 /* To a new daemon with the directory at @share. */
 static void move_on(struct journey *j, const char *share)
 {
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	connect_other(j, share);
 	OK(state_load(&j->to, j->state, j->len));
 	carry_memory(j);
@@ -189,8 +188,7 @@ static void waiters_stay(void **state)
 
 	begin(j, NULL);
 	begin_waits(j, &w);
-	journey_stop(j, &j->from);
-	OK(journey_save(&j->from, j));
+	journey_leave(j, &j->from);
 	journey_start_again(j);
 	end_waits(j, &w);
 }
