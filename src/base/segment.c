@@ -17,12 +17,7 @@ struct header {
 	uint64_t magic;
 	uint32_t layout;
 	uint32_t sections;
-	struct {
-		uint64_t offset;
-		uint64_t count;
-		uint32_t size;
-		uint32_t pad;
-	} section[SEGMENT_SECTIONS];
+	struct segment_place section[SEGMENT_SECTIONS];
 };
 
 /* Lays the sections out behind the header. False if the sizes overflow. */
@@ -36,9 +31,8 @@ static bool lay_out(struct header *h, const struct segment_plan *plan, uint64_t 
 	for (int i = 0; i < SEGMENT_SECTIONS; i++) {
 		uint64_t bytes;
 
-		h->section[i].offset = pos;
-		h->section[i].count = plan[i].count;
-		h->section[i].size = plan[i].size;
+		h->section[i] =
+			(struct segment_place){.offset = pos, .count = plan[i].count, .size = plan[i].size};
 		if (!arith_mul((uint64_t)plan[i].size, plan[i].count, &bytes) ||
 			!arith_add(pos, bytes, &pos) || pos > INT64_MAX - SECTION_ALIGN)
 			return false;
@@ -50,9 +44,7 @@ static bool lay_out(struct header *h, const struct segment_plan *plan, uint64_t 
 
 static void note_places(struct segment *seg, const struct header *h)
 {
-	for (int i = 0; i < SEGMENT_SECTIONS; i++)
-		seg->place[i] =
-			(struct segment_place){h->section[i].offset, h->section[i].count, h->section[i].size};
+	memcpy(seg->place, h->section, sizeof(seg->place));
 }
 
 static int map(struct segment *seg, int fd, size_t len, struct err *err)

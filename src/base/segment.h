@@ -46,10 +46,10 @@ struct segment_plan {
 	uint64_t count;
 };
 
-/* Where a section lies. */
+/* Where a section lies; part of the header, too. */
 struct segment_place {
 	uint64_t offset, count;
-	uint32_t size;
+	uint32_t size, pad;
 };
 
 /* Other processes, which may be hostile, write in what is mapped: where the sections lie is read here only.
