@@ -17,9 +17,7 @@
 #define LINE_PREPARED 'P' /* it could take over from the one that serves */
 #define LINE_STOPPED  'H' /* it stops its worker now, for another to take over; @at: when */
 #define LINE_GIVEN    'G' /* the other serves */
-#define LINE_REFUSED                                                                           \
-	'E' /* it ends; @text: why. Of any version: a release that cannot take over can say so \
-	     */
+#define LINE_REFUSED  'E' /* it ends; @text: why. In any version, so that another release can say so */
 /* Words for it. */
 #define LINE_GIVE 'U' /* with a socket: who is there may take over */
 #define LINE_TAKE 'T' /* the first of one that shall take over; with the descriptors that @has says */

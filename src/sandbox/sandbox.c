@@ -6,12 +6,12 @@
  * sandbox_prepare(), while mistakes are still the user's:
  *  1. Limits. Descriptors are raised as far as they may be: later there is no privilege to do so.
  * sandbox_enter(), while the command line's paths still mean something:
- *  2. Outer namespaces and fork. A pid namespace begins with a new process. The parent stays
- *     outside, and waits. It removes the socket and the pid file, which cannot be named from inside, where
- * the caller has nobody else for that (sandbox_parent.end; with recovery: daemon/launch.h). A caller that is
- * not root gets a user namespace first, in which he is the only user unless ids are mapped. Root must not
- * have one, as file handles, devices and trusted.* work in the initial one only, unless ids are mapped. A
- * process that stays in the old user namespace for that moment sets the maps (userns.c).
+ *  2. Outer namespaces and fork. A pid namespace begins with a new process. The parent stays outside, and
+ *     waits. It removes the socket and the pid file, which cannot be named from inside, where the caller
+ *     has nobody else for that (sandbox_parent.end; with recovery: daemon/launch.h). A caller that is not
+ *     root gets a user namespace first, in which he is the only user unless ids are mapped. Root must not
+ *     have one, as file handles, devices and trusted.* work in the initial one only, unless ids are
+ *     mapped. A process that stays in the old user namespace for that moment sets the maps (userns.c).
  *  3. Inner namespaces. Network: no abstract sockets, no network. IPC, UTS: nothing to find. Mount: the share
  *     becomes the root, nodev and nosuid, with what is mounted beneath it, and the old root is gone. What
  *     must stay is a descriptor of /proc/self/fd, by which inodes are opened again: of a /proc without the
@@ -23,8 +23,8 @@
  *  5. no_new_privs and, where no file handles are used, Landlock (landlock.c): should a way out of the root
  *     be found, files there cannot be opened. It must not stand in the way of anything beneath the share.
  *  6. seccomp. Only listed system calls (syscalls.h), threads but no processes: the supervisor alone may
- * start one. Its workers inherit its lock, and take a second step, to a filter without what is the
- * supervisor's.
+ *     start one. Its workers inherit its lock, and take a second step, to a filter without what is the
+ *     supervisor's.
  */
 #include "sandbox/sandbox.h"
 
