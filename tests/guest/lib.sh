@@ -102,8 +102,7 @@ guest_result() {
 	grep -q '^GUEST-RESULT 0' "$1"
 }
 
-# one_cpu: one of those that we may use. User-Mode Linux traces the processes of its programs: across CPUs each of their system
-# calls takes ten times as long.
+# one_cpu: one of those that we may use, for User-Mode Linux (stay_on_one_cpu() in tools/vm_uml.c says why).
 one_cpu() {
 	sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status | tr , '\n' | while IFS=- read -r first last; do seq "$first" "${last:-$first}"; done | shuf -n 1
 }
