@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/ending.h"
 #include "base/io.h"
 
 #include <fcntl.h>
@@ -156,9 +157,7 @@ static void child_run(const struct spawn *sp, const char *log, pid_t parent, int
 	int err;
 
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(EXIT_COLOFS);
+	ending_tie(parent);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	redirect(log);
