@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/closing.h"
 #include "base/log.h"
+#include "base/order.h"
 #include "base/tune.h"
 #include "daemon/watch.h"
 
@@ -107,7 +108,7 @@ static void answer(struct server *s, const struct vring_chain *chain, uint32_t w
 static void renew(struct op_intent *in, uint64_t number)
 {
 	*in = (struct op_intent){0};
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 	in->request = number;
 }
 

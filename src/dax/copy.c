@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/order.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +54,7 @@ static void merge(char *now, char *then, const char *file, size_t len)
 			continue;
 		if (now[i] == then[i])
 			now[i] = file[i];
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		in_order();
 		then[i] = file[i];
 	}
 }

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/order.h"
 
 #include <fcntl.h>
 #include <time.h>
@@ -84,7 +85,7 @@ static int open_to_write(struct dax_file *f, int fd)
 	if (mine < 0)
 		return -errno;
 	f->fd = mine;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* what is not read-only can be written by any process */
+	in_order(); /* what is not read-only can be written by any process */
 	f->read_only = false;
 	close(old);
 	return 0;

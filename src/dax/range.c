@@ -10,6 +10,7 @@
 
 #include "base/arith.h"
 #include "base/log.h"
+#include "base/order.h"
 
 #include <errno.h>
 #include <string.h>
@@ -41,7 +42,7 @@ static void note_asked(struct dax *d, uint64_t file_off, uint64_t at, uint32_t l
 static void settled(struct dax *d)
 {
 	__atomic_store_n(&d->asked->len, 0, __ATOMIC_RELEASE);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* what is asked next is noted behind it */
+	in_order(); /* what is asked next is noted behind it */
 }
 
 /* settled() after it. */
@@ -82,7 +83,7 @@ static int add_copy(struct dax *d, struct dax_range *r, struct dax_file *f, uint
 	} else {
 		file_copied(d, f);
 		r->known = avail;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST); /* the copy counts from the next store on */
+		in_order(); /* the copy counts from the next store on */
 		r->copy = from;
 	}
 	settled(d);
@@ -225,7 +226,7 @@ void range_forget(struct dax *d, struct dax_range *r, const struct dax_file *f)
 	if (f && r->copy < DAX_RANGE)
 		forget_copy(d, r, f);
 	__atomic_store_n(&r->node, 0, __ATOMIC_RELEASE);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* whoever has it next writes behind it */
+	in_order(); /* whoever has it next writes behind it */
 }
 
 int range_settle(struct dax *d)

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/closing.h"
 #include "base/log.h"
+#include "base/order.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -103,7 +104,7 @@ static struct inode *count(struct inode_table *t, struct probe *p, struct inode 
 		return i;
 	}
 	if (fresh && !p->want_id) {
-		atomic_signal_fence(memory_order_seq_cst); /* the record counts from the next store on */
+		in_order(); /* the record counts from the next store on */
 		fresh->nlookup = 1;
 		inode_chain(t, fresh);
 		idtab_ref(fresh);

@@ -9,6 +9,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/closing.h"
+#include "base/order.h"
 #include "fs/fd_slot.h"
 
 #include <string.h>
@@ -68,7 +69,7 @@ static bool know_handle(struct inode *i, int fd)
 		return false;
 	i->handle_type = id.type;
 	memcpy(i->handle, id.bytes, id.len);
-	atomic_signal_fence(memory_order_seq_cst); /* the handle counts from the next store on */
+	in_order(); /* the handle counts from the next store on */
 	i->handle_len = (uint8_t)id.len;
 	return true;
 }

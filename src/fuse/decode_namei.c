@@ -3,6 +3,7 @@
 #include "fuse/internal.h"
 
 #include "base/io.h"
+#include "base/order.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -40,7 +41,7 @@ static void note_forgotten(struct fuse_req *rq, uint32_t n)
 	if (!rq->w->ctx.intent)
 		return;
 	rq->w->ctx.intent->value[0] = n;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 }
 
 /* A list that is shorter than it says is not believed at all. */

@@ -8,6 +8,7 @@
 #include "fuse/internal.h"
 
 #include "base/arith.h"
+#include "base/order.h"
 
 #define RECORDS 64 /* bits of listings.taken */
 /* As many as fit into an answer, with names of a byte. */
@@ -110,7 +111,7 @@ bool listing_begin(struct fuse_req *rq)
 	rec = record_at(l, rq->w->listing - 1);
 	rec->n = 0;
 	rec->of = of;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 	in->listing = rq->w->listing;
 	return true;
 }
@@ -130,7 +131,7 @@ void listing_counted(struct fuse_req *rq, struct nodeid node)
 	rec->node[rec->n] = node.v;
 	op_counted(&rq->w->ctx, (struct nodeid){0});
 	rec->n++;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 }
 
 void listing_take_back(struct fuse_req *rq)
@@ -147,7 +148,7 @@ void listing_take_back(struct fuse_req *rq)
 		return;
 	for (uint32_t n = MIN(rec->n, (uint32_t)NODES); n; n--) {
 		rec->n = n - 1;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		in_order();
 		rq->s->ops->forget(rq->s->fs, (struct nodeid){rec->node[n - 1]}, 1);
 	}
 	in->listing = 0;

@@ -11,6 +11,8 @@
 #ifndef FUSE_OPS_H
 #define FUSE_OPS_H
 
+#include "base/order.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -92,9 +94,9 @@ static inline void op_intend(struct op_ctx *c, uint64_t a, uint64_t b)
 		return;
 	c->intent->value[0] = a;
 	c->intent->value[1] = b;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 	c->intent->begun = 1;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 }
 
 /* What the session negotiated with the guest's kernel and the options ask for (FUSE_INIT flags in brackets).
@@ -157,10 +159,10 @@ struct op_mode {
  * first, ahead of the second, so that no death in between makes the guest believe in a count that is gone. */
 static inline void op_counted(struct op_ctx *c, struct nodeid node)
 {
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 	if (c->intent)
 		c->intent->node = node.v;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 }
 
 /* One directory entry. @off is the position behind it. @name, with a NUL behind it, lives until the next call

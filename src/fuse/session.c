@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/order.h"
 #include "base/tune.h"
 
 #include <errno.h>
@@ -215,7 +216,7 @@ static void take_back(struct fuse_req *rq)
 	node.v = in->node;
 	fh.v = in->fh;
 	in->node = in->fh = 0;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	in_order();
 	if (fh.v)
 		release_made(rq, node, fh);
 	if (node.v)

@@ -4,9 +4,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/order.h"
 
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,7 +50,7 @@ static int take_received(struct message_in *in, struct err *err)
 	in->m.nfds = in->had_fds;
 	r = receive_fds(&in->m, &in->hdr.msg_hdr, err);
 	in->m.have = in->had + in->hdr.msg_len;
-	atomic_signal_fence(memory_order_seq_cst);
+	in_order();
 	in->hdr.msg_len = 0;
 	return r;
 }
@@ -137,7 +137,7 @@ void message_next(struct message_in *in)
 {
 	in->m.nfds = 0;
 	in->m.have = 0;
-	atomic_signal_fence(memory_order_seq_cst);
+	in_order();
 	in->number++;
 }
 
@@ -192,7 +192,7 @@ static int send_some(struct message_out *out, int sock, const struct message_byt
 	size_t done = sent(out);
 
 	out->before = done;
-	atomic_signal_fence(memory_order_seq_cst);
+	in_order();
 	out->iov = (struct iovec){.iov_base = (void *)(uintptr_t)(b->byte + done), .iov_len = b->len - done};
 	out->hdr = (struct mmsghdr){.msg_hdr = {.msg_iov = &out->iov, .msg_iovlen = 1}};
 	if (!done && b->fd >= 0)
@@ -207,7 +207,7 @@ int message_send(
 
 	if (out->number != number) {
 		*out = (struct message_out){0};
-		atomic_signal_fence(memory_order_seq_cst);
+		in_order();
 		out->number = number;
 	}
 	while (sent(out) < b->len) {

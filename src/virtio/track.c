@@ -5,6 +5,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/order.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -61,12 +62,6 @@ _Static_assert(sizeof(struct packed_entry) == 32 && sizeof(struct packed_region)
 /* The memory may be the front-end's, who may change it at any time: what matters is loaded once, then
  * checked. */
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
-
-/* Stores happen in the order in which they stand, for whoever finds the memory after this process' end. */
-static void in_order(void)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
 
 uint64_t vring_track_size(bool packed, uint32_t size)
 {
