@@ -18,7 +18,6 @@ struct worker {
 	uint64_t round, random, cursor, end, ops_left;
 	uint8_t *memory; /* BENCH_BIG bytes for each request that would be in flight, written once so that
 			    they are there */
-	uint8_t *buf;	 /* one of them: used in turn, as a guest's would be */
 	unsigned int buffers;
 	struct hist hist;
 	const char *wrong; /* NULL: nothing */
@@ -171,18 +170,24 @@ static const char *do_lookup_new(struct worker *w)
 	return do_stat(w, w->f->small, "small", BENCH_SMALL, BENCH_BLOCK);
 }
 
+/* They are used in turn, as a guest's would be. */
+static uint8_t *buffer(const struct worker *w)
+{
+	return w->memory + w->round % w->buffers * BENCH_BIG;
+}
+
 static const char *transfer(struct worker *w, size_t len, uint64_t off, bool write)
 {
 	bool verify = w->f->opt->verify;
+	uint8_t *buf = buffer(w);
 	ssize_t n;
 
-	w->buf = w->memory + w->round % w->buffers * BENCH_BIG;
 	if (write && verify)
-		bench_fill(w->buf, len, off, 0);
-	n = write ? pwrite(w->f->data, w->buf, len, (off_t)off) : pread(w->f->data, w->buf, len, (off_t)off);
+		bench_fill(buf, len, off, 0);
+	n = write ? pwrite(w->f->data, buf, len, (off_t)off) : pread(w->f->data, buf, len, (off_t)off);
 	if (n != (ssize_t)len)
 		return "a short transfer";
-	if (!write && verify && !bench_check(w->buf, len, off, 0))
+	if (!write && verify && !bench_check(buf, len, off, 0))
 		return "other data than was written";
 	return NULL;
 }
@@ -223,14 +228,15 @@ static const char *do_seqwrite(struct worker *w)
 static const char *do_small(struct worker *w)
 {
 	unsigned int i = next_index(w, BENCH_SMALL);
+	uint8_t *buf = buffer(w);
 	autofd int fd = -1;
 	char name[32];
 
 	number(name, "small", i);
 	fd = openat(w->f->small, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, w->buf, BENCH_BLOCK) != BENCH_BLOCK)
+	if (fd < 0 || read(fd, buf, BENCH_BLOCK) != BENCH_BLOCK)
 		return "a small file was not read";
-	if (w->f->opt->verify && !bench_check(w->buf, BENCH_BLOCK, 0, i + 1))
+	if (w->f->opt->verify && !bench_check(buf, BENCH_BLOCK, 0, i + 1))
 		return "other data than was written";
 	return NULL;
 }
@@ -242,7 +248,7 @@ static const char *do_create(struct worker *w)
 
 	number(name, "new", w->id);
 	fd = openat(w->f->scratch, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, w->buf, BENCH_BLOCK) != BENCH_BLOCK)
+	if (fd < 0 || write(fd, buffer(w), BENCH_BLOCK) != BENCH_BLOCK)
 		return "a file was not created and written";
 	close(fd_take(&fd));
 	return unlinkat(w->f->scratch, name, 0) ? "a file was not unlinked" : NULL;
@@ -319,7 +325,7 @@ static int worker_init(struct worker *w, struct local *f, unsigned int id, uint6
 	w->cursor = f->opt->file_size / n * id / BENCH_BIG * BENCH_BIG;
 	w->ops_left = ops ? ops / n + (id < ops % n) : UINT64_MAX;
 	w->buffers = MAX(f->opt->depth / n, 1U);
-	w->memory = w->buf = malloc(w->buffers * (size_t)BENCH_BIG);
+	w->memory = malloc(w->buffers * (size_t)BENCH_BIG);
 	if (!w->memory)
 		return -ENOMEM;
 	memset(w->memory, 1, w->buffers * (size_t)BENCH_BIG);
