@@ -35,7 +35,7 @@ struct vm_ops {
 	int (*find)(const struct run_opts *o, struct vm_kernel *k, struct err *e);
 	void (*command)(
 		const struct vm_start *v, const struct vm_kernel *k, struct strv *argv, struct strv *envp);
-	/* Puts further files into the session's directory, or NULL. */
+	/* Puts further files into the session's directory, sets what daemons and guest inherit; or NULL. */
 	int (*prepare)(const char *dir, struct err *e);
 	int (*enter)(const void *dir); /* for struct spawn, with the session's directory */
 };

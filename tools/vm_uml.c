@@ -55,6 +55,27 @@ static bool large_registers(void)
 	return __get_cpuid_count(0xd, 0, &a, &size, &c, &d) && size > XSTATE_MAX;
 }
 
+/*
+ * For all of the session. The kernel has one CPU, and traces the processes of its programs: across CPUs of
+ * the host each of their system calls takes ten times as long. It waits for the daemon in turn, and a wake
+ * across CPUs takes longer than most requests. Which CPU is left to chance, so that several guests seldom
+ * share one.
+ */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t mine, one;
+	int skip;
+
+	if (sched_getaffinity(0, sizeof(mine), &mine) || !CPU_COUNT(&mine))
+		return;
+	skip = (int)getpid() % CPU_COUNT(&mine);
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &mine) && !skip--)
+			CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
 static int prepare_uml(const char *dir, struct err *e)
 {
 	autofree char *path = str_format("%s/" XSTATE_LIBRARY, dir);
@@ -64,6 +85,7 @@ static int prepare_uml(const char *dir, struct err *e)
 
 	if (mkdir(memory, 0700) < 0)
 		return err_sys(e, errno, "%s", memory);
+	stay_on_one_cpu();
 	if (!large_registers())
 		return 0;
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
@@ -103,25 +125,6 @@ static int read_only(const char *path, bool on)
 }
 
 /*
- * The kernel has one CPU, and traces the processes of its programs: across CPUs of the host each of their
- * system calls takes ten times as long. Which CPU is left to chance, so that several guests seldom share one.
- */
-static void stay_on_one_cpu(void)
-{
-	cpu_set_t mine, one;
-	int skip;
-
-	if (sched_getaffinity(0, sizeof(mine), &mine) || !CPU_COUNT(&mine))
-		return;
-	skip = (int)getpid() % CPU_COUNT(&mine);
-	CPU_ZERO(&one);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &mine) && !skip--)
-			CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-}
-
-/*
  * In the child. Only where our rights allow it (containers often do not): hostfs is mounted read-only in any
  * case, so this guards against a command that mounts it anew. The guest's memory is a file, which no disk is
  * to hold.
@@ -131,7 +134,6 @@ static int enter_uml(const void *dir)
 	autofree char *memory = str_format("%s/" MEMORY, (const char *)dir);
 	bool mounted;
 
-	stay_on_one_cpu();
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount(dir, dir, NULL, MS_BIND, NULL) < 0)
 		return 0;

@@ -9,6 +9,7 @@ for ((i = 0; i < 10000; i++)); do echo "file $i of the host, $((i * 7919))" >"$D
 # 1 GiB of which no two blocks are alike.
 head -c 1G /dev/urandom >"$D/from-host/big"
 
+[ "$vm" = qemu ] || one_cpu
 start_daemon share --shared-dir="$D" $(tag_option "$vm" share)
 case $vm in
 uml) run_uml guest "$here/basic.guest" "$T/share.sock" || fail "the guest" ;;

@@ -102,9 +102,12 @@ guest_result() {
 	grep -q '^GUEST-RESULT 0' "$1"
 }
 
-# one_cpu: one of those that we may use, for User-Mode Linux (stay_on_one_cpu() in tools/vm_uml.c says why).
+# one_cpu: the test and all that it starts from now on stay on one of the CPUs that it may use, for User-Mode Linux
+# (stay_on_one_cpu() in tools/vm_uml.c says why).
 one_cpu() {
-	sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status | tr , '\n' | while IFS=- read -r first last; do seq "$first" "${last:-$first}"; done | shuf -n 1
+	local cpu
+	cpu=$(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status | tr , '\n' | while IFS=- read -r first last; do seq "$first" "${last:-$first}"; done | shuf -n 1)
+	taskset -cp "$cpu" $$ >/dev/null
 }
 
 # run_uml NAME SCRIPT [SOCKET...] [-- KERNEL_ARG...]: a User-Mode Linux guest with a device for each socket.
@@ -119,7 +122,7 @@ run_uml() {
 	done
 	[ $# = 0 ] || shift
 	make_image "$T/$name.initrd" "$modules" "$script" fuse virtiofs
-	env TMPDIR="$T" ${UML_PRELOAD:+LD_PRELOAD=$UML_PRELOAD} timeout -k 5 "${GUEST_TIMEOUT:-300}" taskset -c "$(one_cpu)" linux.uml mem=512M initrd="$T/$name.initrd" "${args[@]}" con=null con0=null,fd:1 \
+	env TMPDIR="$T" ${UML_PRELOAD:+LD_PRELOAD=$UML_PRELOAD} timeout -k 5 "${GUEST_TIMEOUT:-300}" linux.uml mem=512M initrd="$T/$name.initrd" "${args[@]}" con=null con0=null,fd:1 \
 		quiet "$@" >"$T/$name.console.log" 2>&1 </dev/null || true
 	tr -d '\r' <"$T/$name.console.log" >"$T/$name.out"
 	guest_result "$T/$name.out"

@@ -3,6 +3,8 @@
 # Guests that do as they are told while they run: the share carries the commands. Source it after lib.sh.
 # Needs $D, the shared directory; start_daemon comes before guest_start.
 
+one_cpu
+
 # guest_start NAME: a User-Mode Linux guest on the daemon NAME, with the share at /mnt.
 guest_start() {
 	local name=$1

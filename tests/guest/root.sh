@@ -36,6 +36,7 @@ END
 chmod +x "$R/sbin/init"
 echo true >"$T/unused"
 
+[ "$vm" = qemu ] || one_cpu
 start_daemon root --shared-dir="$R" $(tag_option "$vm" rootfs_share)
 start_daemon vm1 --shared-dir="$T/vm1" $(tag_option "$vm" vm1)
 args=(-- root=rootfs_share rootfstype=virtiofs)

@@ -29,6 +29,7 @@ turns() {
 echo "turn 0" >"$D/turns"
 turns red 0 blue >"$T/red.guest"
 turns blue 1 red >"$T/blue.guest"
+one_cpu
 start_daemon red --shared-dir="$D" --tag=share --cache=never
 start_daemon blue --shared-dir="$D" --tag=share --cache=never
 run_uml red "$T/red.guest" "$T/red.sock" &
