@@ -16,7 +16,7 @@
 	X(lookup_guess, "lookup-guess", 1, 0, 1,                                                             \
 		"open a name first in a directory where the last one was new to the guest")                  \
 	X(fs_traits, "fs-traits", 1, 0, 1, "ask a host mount once what its file system is like")             \
-	X(call_batch, "call-batch", 8, 1, 1024,                                                              \
+	X(call_batch, "call-batch", 4, 1, 1024,                                                              \
 		"most answers to quick requests that one call of the guest is for")                          \
 	X(brief, "brief", 100, 0, 1000000,                                                                   \
 		"most microseconds of a request that changes names or attributes, for it to be a quick one") \

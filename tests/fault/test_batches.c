@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define DEPTH	  16
+#define BATCH	  4 /* the default of --tune=call-batch */
 #define BLOCK	  4096u
 #define COPY	  (512u * 1024)
 #define SETTLE_US 10000
@@ -214,7 +215,7 @@ static void call_of_each(void **state)
 	struct batch b;
 
 	begin(&b, *state, VU_BIT(VU_F_EVENT_IDX), NULL);
-	expect_each(&b, CALLS_ALL, DEPTH / 8);
+	expect_each(&b, CALLS_ALL, DEPTH / BATCH);
 	end(&b);
 }
 
@@ -243,7 +244,7 @@ static void expect_changes(struct vm *vm, const char *option, unsigned int more)
 
 static void call_of_changes(void **state)
 {
-	expect_changes(*state, "--tune=brief=1000000", DEPTH / 8);
+	expect_changes(*state, "--tune=brief=1000000", DEPTH / BATCH);
 	expect_changes(*state, "--tune=brief=0", DEPTH);
 }
 
