@@ -53,7 +53,7 @@ def end_group(process):
 
 @contextlib.contextmanager
 def running(name, command, work):
-    """A fresh daemon on an empty share, @command with {socket} and {share} filled in: yields socket and share."""
+    """A fresh daemon on an empty share, @command with {socket} and {share} filled in: yields socket, share and its session."""
     share = work / "share"
     shutil.rmtree(share, ignore_errors=True)
     share.mkdir()
@@ -68,28 +68,44 @@ def running(name, command, work):
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{name} does not listen:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.0005)
-        yield listens, share
+        yield listens, share, process.pid
     finally:
         end_group(process)
         shutil.rmtree(run, ignore_errors=True)
 
 
-def proportional_kib(session):
-    """Memory of all processes of a session, what they share counted once."""
-    total = 0
+def processes(session):
+    """The /proc/PID of each process of a session."""
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 if os.getsid(int(entry.name)) == session:
-                    total += int(first_line(entry / "smaps_rollup", "Pss:").split()[0])
+                    yield entry
+
+
+def proportional_kib(session):
+    """Memory of all processes of a session, what they share counted once."""
+    total = 0
+    for entry in processes(session):
+        with contextlib.suppress(OSError):
+            total += int(first_line(entry / "smaps_rollup", "Pss:").split()[0])
     return total
+
+
+def cpu_seconds(session):
+    """What the threads that a session has now have spent."""
+    spent = 0
+    for entry in processes(session):
+        with contextlib.suppress(OSError):
+            spent += sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in (entry / "task").iterdir())
+    return spent / 1e9
 
 
 def start_and_rest(name, command, work):
     """(milliseconds until a fresh daemon has answered its first message, KiB that it holds when it then has nothing to do)"""
     get_features = struct.pack("=III", 1, 1, 0)
     began = time.monotonic()
-    with running(name, command, work) as (path, _), socket.socket(socket.AF_UNIX) as front_end:
+    with running(name, command, work) as (path, _, session), socket.socket(socket.AF_UNIX) as front_end:
         front_end.settimeout(10)
         while front_end.connect_ex(str(path)):
             time.sleep(0.0005)
@@ -97,9 +113,8 @@ def start_and_rest(name, command, work):
         if not front_end.recv(64):
             raise RuntimeError(f"{name} does not answer")
         took = (time.monotonic() - began) * 1000
-        listener = front_end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         time.sleep(0.3)
-        return took, proportional_kib(os.getsid(struct.unpack("=iII", listener)[0]))
+        return took, proportional_kib(session)
 
 
 def quiet_options(parser):
@@ -157,7 +172,7 @@ def measure(args, words):
 
 def measure_fresh(args, name, command, work, options, load):
     """measure() of a daemon that is started for it."""
-    with running(name, command, work) as (listens, share):
+    with running(name, command, work) as (listens, share, _):
         return measure(args, [*options, f"--host-dir={share}", str(listens), load])
 
 

@@ -25,11 +25,14 @@ guest --rows=seq-write-1m,mmap-read-4k,untar,find "--daemon=one=$serve --tag={ta
 python3 - "$dir" <<'PY' || fail "the files are not what they should be"
 import sys, xml.dom.minidom
 dir = sys.argv[1]
-rows = [[c.strip() for c in line.split("|")[1:-1]] for line in open(dir + "/page.md") if line.startswith("|")][2:]
-assert [r[0] for r in rows] == ["seq-write-1m", "mmap-read-4k", "untar", "find"], rows
-for name, *values in rows:
-    unit = "MiB/s" if name[-1] in "km" else "s"
-    assert len(values) == 2 and all(float(v.split()[0]) > 0 and v.split()[1] == unit for v in values), (name, values)
+lines = [[c.strip() for c in line.split("|")[1:-1]] for line in open(dir + "/page.md") if line.startswith("|")]
+assert len(lines) == 2 * (2 + 4), lines
+for at, cpu in (2, False), (8, True):
+    rows = lines[at:at + 4]
+    assert [r[0] for r in rows] == ["seq-write-1m", "mmap-read-4k", "untar", "find"], rows
+    for name, *values in rows:
+        unit = "ms" if cpu else "MiB/s" if name[-1] in "km" else "s"
+        assert len(values) == (1 if cpu else 2) and all(float(v.split()[0]) > 0 and v.split()[1] == unit for v in values), (name, values)
 assert len(xml.dom.minidom.parse(dir + "/page.svg").getElementsByTagName("rect")) == 1 + 1 + 4
 PY
 guest --rows=find --no-tmpfs --colofs-option=--boot-timeout=20 "--daemon=one=$serve --tag=other" && fail "a share that cannot be mounted is passed over"
