@@ -340,7 +340,7 @@ int local_run(
 	uint64_t began = bench_now();
 	int r = w ? 0 : -ENOMEM;
 
-	if (load >= LOAD_BLOCKING)
+	if (load == LOAD_BLOCKING || load == LOAD_BESIDE)
 		return err_set(err, ENOTSUP, "%s: not done locally", bench_load_name[load]);
 	for (unsigned int i = 0; i < n && !r; i++) {
 		r = worker_init(&w[i], f, i, ops);
