@@ -120,6 +120,11 @@ uint32_t bench_random(uint64_t *state)
 	return (uint32_t)(*state >> 32);
 }
 
+uint64_t bench_random_part(uint64_t *state, uint64_t size, uint32_t len)
+{
+	return bench_random(state) % (size / len) * len;
+}
+
 enum load_id bench_pick(enum load_id mix, uint32_t random)
 {
 	static const enum load_id quick[] = {LOAD_GETATTR, LOAD_LOOKUP, LOAD_RANDREAD};

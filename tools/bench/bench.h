@@ -86,6 +86,8 @@ bool bench_check(const void *buf, size_t len, uint64_t off, uint64_t seed);
 
 /* xorshift; *state is not 0. */
 uint32_t bench_random(uint64_t *state);
+/* Where one of the parts of @len bytes begins that a file of @size bytes has, at random. */
+uint64_t bench_random_part(uint64_t *state, uint64_t size, uint32_t len);
 
 /* Which of the loads of a mix comes next. */
 enum load_id bench_pick(enum load_id mix, uint32_t random);

@@ -25,14 +25,15 @@ static bool sync_one(int fd, uint64_t round)
 {
 	static const uint8_t block[BENCH_BLOCK];
 
-	return pwrite(fd, block, sizeof(block), (off_t)(round % 16 * BENCH_BLOCK)) == BENCH_BLOCK &&
+	return pwrite(fd, block, sizeof(block), (off_t)(round % FIXTURE_SYNCED_BLOCKS * BENCH_BLOCK)) ==
+		       BENCH_BLOCK &&
 	       !fsync(fd);
 }
 
 static bool read_one(struct fixture *f, void *buf, uint64_t *random)
 {
 	uint32_t len = f->t->io_max;
-	uint64_t off = bench_random(random) % (f->t->opt->file_size / len) * len;
+	uint64_t off = bench_random_part(random, f->t->opt->file_size, len);
 	bool got = pread(f->cold_host.fd, buf, len, (off_t)off) == (ssize_t)len;
 
 	cold_drop(&f->cold_host, off, len);

@@ -6,7 +6,8 @@
 #include "cold.h"
 #include "target.h"
 
-#define FIXTURE_SYNCED 2u
+#define FIXTURE_SYNCED	      2u
+#define FIXTURE_SYNCED_BLOCKS 16u /* of BENCH_BLOCK bytes, written in turn */
 
 struct fixture {
 	struct target *t;

@@ -194,7 +194,7 @@ static const char *transfer(struct worker *w, size_t len, uint64_t off, bool wri
 
 static uint64_t random_block(struct worker *w)
 {
-	return bench_random(&w->random) % (w->f->opt->file_size / BENCH_BLOCK) * BENCH_BLOCK;
+	return bench_random_part(&w->random, w->f->opt->file_size, BENCH_BLOCK);
 }
 
 static uint64_t next_big(struct worker *w)

@@ -155,7 +155,7 @@ static uint32_t next_range(struct lane *l)
 
 	l->file = e->f->data;
 	if (l->now == LOAD_RANDREAD || l->now == LOAD_RANDWRITE) {
-		l->off = bench_random(&e->random) % (size / BENCH_BLOCK) * BENCH_BLOCK;
+		l->off = bench_random_part(&e->random, size, BENCH_BLOCK);
 	} else {
 		len = e->t->io_max;
 		l->off = e->cursor;
@@ -345,7 +345,7 @@ static int step_fsync(struct lane *l)
 		return STEP_DONE;
 	l->file = l->engine->f->synced[l->id % FIXTURE_SYNCED];
 	if (!l->step) {
-		l->off = l->round % 16 * BENCH_BLOCK;
+		l->off = l->round % FIXTURE_SYNCED_BLOCKS * BENCH_BLOCK;
 		return ask_write(l, BENCH_BLOCK, 0);
 	}
 	l->in.fsync = (struct fuse_fsync_in){.fh = l->file.fh};
@@ -363,7 +363,7 @@ static int step_cold(struct lane *l)
 		return check_data(l, len, 0);
 	}
 	l->file = e->f->cold;
-	l->off = bench_random(&e->random) % (e->t->opt->file_size / len) * len;
+	l->off = bench_random_part(&e->random, e->t->opt->file_size, len);
 	return ask_read(l, FUSE_READ, len, e->t->opt->verify);
 }
 
