@@ -3,24 +3,34 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/tune.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define NAP_NS 100000
+#define NAP_NS	   100000
+#define GATHER_NS  10000000 /* a thread closes fewer than a batch after that time */
+#define THREADS	   4	    /* that close; several wait for a disk no longer than one does */
+#define SLOW	   2	    /* once is who had the CPU meanwhile */
+#define STACK_SIZE (64 * 1024)
 
 static struct {
 	pthread_mutex_t lock;
+	pthread_cond_t wake;	       /* a thread: apart, or a batch of them waits */
+	unsigned int threads, idle;    /* and those that close none; lock */
+	_Atomic bool apart;	       /* what waits is for such a thread; changed with the lock held */
+	_Atomic unsigned int slow;     /* closing took long so many times in a row, up to SLOW */
 	_Atomic unsigned int n;	       /* changed with the lock held */
 	_Atomic unsigned int unclosed; /* of those, and those that a thread has taken to close */
 	unsigned int most;
 	int fd[CLOSING_MAX];
-} waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .most = CLOSING_MAX};
+} waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .most = CLOSING_MAX};
 
 static int compare(const void *a, const void *b)
 {
@@ -38,10 +48,21 @@ static void close_run(int first, int last)
 		close(fd);
 }
 
+/* @n descriptors took @ns. */
+static void learn(uint64_t ns, unsigned int n)
+{
+	bool took_long = tune.close_long && ns > tune.close_long * 1000ull * n;
+
+	atomic_store(&waiting.slow, took_long ? MIN(atomic_load(&waiting.slow) + 1, SLOW) : 0);
+}
+
 static void close_all(int *fd, unsigned int n)
 {
+	uint64_t began = clock_ns();
 	unsigned int from = 0;
 
+	if (!n)
+		return;
 	qsort(fd, n, sizeof(*fd), compare);
 	for (unsigned int i = 1; i <= n; i++) {
 		if (i < n && fd[i] == fd[i - 1] + 1)
@@ -49,6 +70,7 @@ static void close_all(int *fd, unsigned int n)
 		close_run(fd[from], fd[i - 1]);
 		from = i;
 	}
+	learn(clock_ns() - began, n);
 	atomic_fetch_sub(&waiting.unclosed, n);
 }
 
@@ -59,7 +81,13 @@ static unsigned int take(int *fd)
 
 	memcpy(fd, waiting.fd, n * sizeof(*fd));
 	atomic_store_explicit(&waiting.n, 0, memory_order_relaxed);
+	atomic_store_explicit(&waiting.apart, false, memory_order_relaxed);
 	return n;
+}
+
+static unsigned int batch_size(void)
+{
+	return MIN(tune.close_batch, waiting.most);
 }
 
 void closing_limit(unsigned int most)
@@ -67,15 +95,80 @@ void closing_limit(unsigned int most)
 	waiting.most = MIN(most, CLOSING_MAX);
 }
 
+/* With the lock held, though not always meanwhile: until a batch waits, or fewer did for a while. */
+static void gather(void)
+{
+	struct timespec until;
+
+	waiting.idle++;
+	while (!waiting.apart)
+		pthread_cond_wait(&waiting.wake, &waiting.lock);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += GATHER_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (waiting.apart && waiting.n < batch_size() &&
+		!pthread_cond_timedwait(&waiting.wake, &waiting.lock, &until))
+		continue;
+	waiting.idle--;
+}
+
+static void *close_apart(void *arg)
+{
+	int some[CLOSING_MAX];
+
+	(void)arg;
+	pthread_mutex_lock(&waiting.lock);
+	for (;;) {
+		unsigned int n;
+
+		gather();
+		n = take(some);
+		pthread_mutex_unlock(&waiting.lock);
+		close_all(some, n);
+		pthread_mutex_lock(&waiting.lock);
+	}
+	return NULL;
+}
+
+/* With the lock held. All signals are for others. */
+static void start(void)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	waiting.threads += !pthread_create(&thread, &attr, close_apart, NULL);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* With the lock held: what waits, @n descriptors by now, is for a thread of its own. False: there is none. */
+static bool leave_apart(unsigned int n, unsigned int batch)
+{
+	if (!waiting.idle && (n == batch ? waiting.threads < THREADS : !waiting.threads))
+		start();
+	if (!waiting.threads)
+		return false;
+	if (!atomic_exchange(&waiting.apart, true) || n == batch)
+		pthread_cond_signal(&waiting.wake);
+	return true;
+}
+
 void closing_add(int fd)
 {
-	unsigned int most = MIN(tune.close_batch, waiting.most);
+	unsigned int batch = batch_size(), most = batch;
 	int full[CLOSING_MAX];
 	unsigned int n;
 
 	if (fd < 0)
 		return;
-	if (most < 2) {
+	if (batch < 2) {
 		close(fd);
 		return;
 	}
@@ -84,6 +177,8 @@ void closing_add(int fd)
 	waiting.fd[n++] = fd;
 	atomic_fetch_add(&waiting.unclosed, 1);
 	atomic_store_explicit(&waiting.n, n, memory_order_relaxed);
+	if (atomic_load(&waiting.slow) == SLOW && leave_apart(n, batch))
+		most = waiting.most;
 	n = n >= most ? take(full) : 0;
 	pthread_mutex_unlock(&waiting.lock);
 	close_all(full, n);
@@ -92,6 +187,11 @@ void closing_add(int fd)
 bool closing_waits(void)
 {
 	return atomic_load_explicit(&waiting.n, memory_order_relaxed);
+}
+
+bool closing_is_ours(void)
+{
+	return closing_waits() && !atomic_load_explicit(&waiting.apart, memory_order_relaxed);
 }
 
 void closing_flush(void)

@@ -27,6 +27,8 @@
 	X(keep_open, "keep-open", 1, 0, 1, "keep files open for a while with --zero-message-open")           \
 	X(close_batch, "close-batch", 64, 0, 256,                                                            \
 		"so many descriptors are closed together, sooner if a queue has nothing else to do")         \
+	X(close_long, "close-long", 20, 0, 1000000,                                                          \
+		"a thread of its own closes while that takes more microseconds a descriptor; 0: never")      \
 	X(copy_share, "copy-share", 1, 0, 1, "several threads copy for a queue if there are CPUs for them")
 
 #define TUNE_FIELD(field, name, def, min, max, help) uint32_t field;

@@ -341,21 +341,34 @@ static void forgets(void **state)
 	end(&b);
 }
 
-/* Threads of the process that serves. */
-static unsigned int threads(const struct vm *vm)
+/* What @of says of each entry of a directory that /proc has of the process that serves, added up. */
+static unsigned long sum(
+	const struct vm *vm, const char *name, unsigned long (*of)(int dir, const char *entry))
 {
-	char path[64];
-	unsigned int n = 0;
+	unsigned long n = 0;
 	struct dirent *e;
+	char path[64];
 	DIR *d;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", spawn_server_pid(&vm->daemon));
+	snprintf(path, sizeof(path), "/proc/%d/%s", spawn_server_pid(&vm->daemon), name);
 	d = opendir(path);
 	assert_non_null(d);
 	while ((e = readdir(d)))
-		n += e->d_name[0] != '.';
+		n += e->d_name[0] != '.' ? of(dirfd(d), e->d_name) : 0;
 	closedir(d);
 	return n;
+}
+
+static unsigned long one(int dir, const char *entry)
+{
+	(void)dir;
+	(void)entry;
+	return 1;
+}
+
+static unsigned long threads(const struct vm *vm)
+{
+	return sum(vm, "task", one);
 }
 
 static void expect_readers(struct vm *vm, const char *option, bool several)
@@ -366,7 +379,7 @@ static void expect_readers(struct vm *vm, const char *option, bool several)
 	struct fuse_entry_out e;
 	struct fuse_open_out o;
 	struct fc_op op[4];
-	unsigned int before;
+	unsigned long before;
 
 	test_boot(vm, &cfg, args);
 	host_write_file(vm->daemon.share, "data", "data", 4);
@@ -396,30 +409,75 @@ static void copies(void **state)
 	expect_readers(*state, "--tune=copy-share=0", false);
 }
 
+static unsigned long is_removed(int dir, const char *entry)
+{
+	char to[512];
+	ssize_t len = readlinkat(dir, entry, to, sizeof(to) - 1);
+
+	to[MAX(len, 0)] = '\0';
+	return strstr(to, "/removed (deleted)") != NULL;
+}
+
+/* Descriptors of files that have no name any more. */
+static unsigned long nameless(const struct vm *vm)
+{
+	return sum(vm, "fd", is_removed);
+}
+
+static void expect_closer(struct vm *vm, const char *option, bool another)
+{
+	const char *const args[] = {"--poll=0", option, NULL};
+	const struct vm_config cfg = {.client = {.depth = 1}};
+	static const char data[COPY];
+	unsigned long before;
+
+	test_boot(vm, &cfg, args);
+	before = threads(vm);
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		int64_t until = test_ms() + 5000;
+		struct fuse_entry_out e;
+
+		host_write_file(vm->daemon.share, "removed", data, sizeof(data));
+		OK(fc_lookup(&vm->client[1], FUSE_ROOT_ID, "removed", &e));
+		OK(fc_unlink(&vm->client[1], FUSE_ROOT_ID, "removed"));
+		assert_int_equal(nameless(vm), 1);
+		OK(fc_forget(&vm->client[0], e.nodeid, 1));
+		while (nameless(vm) && test_ms() < until)
+			usleep(100);
+		assert_int_equal(nameless(vm), 0);
+	}
+	assert_int_equal(threads(vm) > before, another);
+	test_end(vm);
+}
+
+/* A removed file's blocks are freed as its last descriptor is closed: no queue's thread does that for long.
+ */
+static void removed_files(void **state)
+{
+	expect_closer(*state, "--tune=close-long=1", true);
+	expect_closer(*state, "--tune=close-long=0", false);
+}
+
+static unsigned long switches_of(int dir, const char *entry)
+{
+	autofd int task = openat(dir, entry, O_RDONLY | O_DIRECTORY);
+	autofd int fd = openat(task, "status", O_RDONLY);
+	FILE *f = fd < 0 ? NULL : fdopen(dup(fd), "r");
+	unsigned long n = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, "ctxt_switches:"))
+			n += strtoul(strchr(line, ':') + 1, NULL, 10);
+	if (f)
+		fclose(f);
+	return n;
+}
+
 /* How often the daemon's threads have gone to sleep, or were made to. */
 static unsigned long switches(const struct vm *vm)
 {
-	char path[64], line[128];
-	unsigned long sum = 0;
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", spawn_server_pid(&vm->daemon));
-	d = opendir(path);
-	assert_non_null(d);
-	while ((e = readdir(d))) {
-		autofd int dir = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY);
-		autofd int fd = openat(dir, "status", O_RDONLY);
-		FILE *f = e->d_name[0] == '.' || fd < 0 ? NULL : fdopen(dup(fd), "r");
-
-		while (f && fgets(line, sizeof(line), f))
-			if (strstr(line, "ctxt_switches:"))
-				sum += strtoul(strchr(line, ':') + 1, NULL, 10);
-		if (f)
-			fclose(f);
-	}
-	closedir(d);
-	return sum;
+	return sum(vm, "task", switches_of);
 }
 
 /* With polling as it is by default: soon after the last request no thread of it runs any more. */
@@ -456,6 +514,7 @@ int main(void)
 		TEST_OWN(new_names),
 		TEST_OWN(forgets),
 		TEST_OWN(opens_nothing),
+		TEST_OWN(removed_files),
 		TEST_OWN(copies),
 		TEST_OWN(idle),
 	};

@@ -11,11 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#define BASE_FD 400 /* numbers that nobody else has */
+#define BASE_FD	   400 /* numbers that nobody else has */
+#define LARGE	   (1 << 20)
+#define PATIENCE_S 20
 
 static void open_at(int fd)
 {
@@ -34,7 +37,9 @@ static bool is_open(int fd)
 static int begin(void **state)
 {
 	(void)state;
+	closing_finish();
 	tune.close_batch = 8;
+	tune.close_long = 0;
 	closing_limit(CLOSING_MAX);
 	return 0;
 }
@@ -133,6 +138,118 @@ static void test_threads(void **state)
 	assert_false(is_open(first));
 }
 
+/* To close it takes longer than a microsecond for certain: memory is freed. */
+static void open_large_at(int fd)
+{
+	int large = memfd_create("large", MFD_CLOEXEC);
+
+	assert_true(large >= 0);
+	assert_int_equal(posix_fallocate(large, 0, LARGE), 0);
+	assert_int_equal(dup2(large, fd), fd);
+	close(large);
+}
+
+/* Until somebody else has closed all of the first @n. */
+static void await_closed(int n)
+{
+	int open;
+
+	for (int tries = 0; tries < PATIENCE_S * 1000; tries++) {
+		open = 0;
+		for (int i = 0; i < n; i++)
+			open += is_open(BASE_FD + i);
+		if (!open)
+			return;
+		usleep(1000);
+	}
+	fail_msg("%d of %d are open", open, n);
+}
+
+static void close_large(void)
+{
+	open_large_at(BASE_FD);
+	closing_add(BASE_FD);
+	closing_flush();
+	assert_false(is_open(BASE_FD));
+}
+
+/* Once is chance; after twice a thread closes, as long as that takes long. */
+static void test_long(void **state)
+{
+	(void)state;
+	tune.close_long = 1;
+	close_large();
+	open_large_at(BASE_FD);
+	closing_add(BASE_FD);
+	assert_true(closing_is_ours());
+	closing_flush();
+	open_large_at(BASE_FD);
+	closing_add(BASE_FD);
+	assert_false(closing_is_ours());
+	await_closed(1);
+	/* More than a batch, more than a thread takes at a time. */
+	for (int i = 0; i < 60; i++)
+		open_large_at(BASE_FD + i);
+	for (int i = 0; i < 60; i++) {
+		closing_add(BASE_FD + i);
+		assert_false(closing_is_ours());
+	}
+	await_closed(60);
+	closing_finish();
+	/* It is quick again by what is asked for now: the thread finds that out. */
+	tune.close_long = 1000000;
+	open_at(BASE_FD);
+	closing_add(BASE_FD);
+	assert_false(closing_is_ours());
+	await_closed(1);
+	closing_finish();
+	open_at(BASE_FD);
+	closing_add(BASE_FD);
+	assert_true(closing_is_ours());
+	closing_flush();
+}
+
+/* Who takes what waits before the thread does has it to himself. */
+static void test_long_taken(void **state)
+{
+	(void)state;
+	tune.close_long = 1;
+	close_large();
+	close_large();
+	for (int i = 0; i < 100; i++) {
+		open_large_at(BASE_FD);
+		closing_add(BASE_FD);
+		closing_finish();
+		assert_false(is_open(BASE_FD));
+	}
+}
+
+/* As many as may wait, and then who comes closes them himself. */
+static void test_long_full(void **state)
+{
+	(void)state;
+	tune.close_long = 1;
+	close_large();
+	close_large();
+	closing_limit(20);
+	for (int i = 0; i < 100; i++)
+		open_large_at(BASE_FD + i);
+	for (int i = 0; i < 100; i++)
+		closing_add(BASE_FD + i);
+	await_closed(100);
+}
+
+static void test_long_off(void **state)
+{
+	(void)state;
+	close_large();
+	close_large();
+	open_at(BASE_FD);
+	closing_add(BASE_FD);
+	assert_true(closing_is_ours());
+	closing_flush();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +257,10 @@ int main(void)
 		cmocka_unit_test_setup(test_finish, begin),
 		cmocka_unit_test_setup(test_full, begin),
 		cmocka_unit_test_setup(test_threads, begin),
+		cmocka_unit_test_setup(test_long, begin),
+		cmocka_unit_test_setup(test_long_taken, begin),
+		cmocka_unit_test_setup(test_long_full, begin),
+		cmocka_unit_test_setup(test_long_off, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
