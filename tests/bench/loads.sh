@@ -47,16 +47,16 @@ PY
 serve --posix-lock
 check 15 --host-dir="$dir/share" "$dir/socket"
 serve --queues=2 --posix-lock
-check 15 --ring=packed --completion=poll --queues=2 --depth=4 --host-dir="$dir/share" "$dir/socket"
+check 15 --page-run=1 --ring=packed --completion=poll --queues=2 --depth=4 --host-dir="$dir/share" "$dir/socket"
 serve --zero-message-open --cache=always
-check 3 --depth=1 "$dir/socket" small-file create getattr-fh
+check 3 --page-run=256 --depth=1 "$dir/socket" small-file create getattr-fh
 check 1 --seconds=0 --ops=100 --pid=$daemon "$dir/socket" getattr
 python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["loads"][0]["operations"] == 100' "$dir/out" ||
 	fail "--ops=100: another number of operations"
 check 13 --threads=2 local "$dir/share"
 
 # What cannot be done is said so, and ends with a status of its own.
-for args in "--depth=0 s" "--ring=round s" "s nothing" "--seconds=0 s" "--file-size=5 s" "--driver-cpus=x s" "s beside" ""; do
+for args in "--depth=0 s" "--page-run=3 s" "--ring=round s" "s nothing" "--seconds=0 s" "--file-size=5 s" "--driver-cpus=x s" "s beside" ""; do
 	# shellcheck disable=SC2086 # several words
 	"$BENCH" $args 2>"$dir/err"
 	[ $? = 2 ] && grep -q '^colofs-bench: ' "$dir/err" || fail "'$args' is not refused"

@@ -47,7 +47,7 @@ struct options {
 	const char *where; /* socket, or directory if local */
 	const char *host_dir;
 	pid_t pid; /* the daemon's, 0: whoever listens */
-	unsigned int depth, queues, ring_size, threads, entries, readdir_size;
+	unsigned int depth, queues, ring_size, page_run, threads, entries, readdir_size;
 	double seconds, warmup;
 	uint64_t ops; /* of each load; 0: as many as the time allows */
 	uint64_t file_size;

@@ -25,6 +25,7 @@ enum opt { /* as in rows[] */
 	OPT_DAEMON_CPUS,
 	OPT_PID,
 	OPT_THREADS,
+	OPT_PAGE_RUN,
 	OPT_FILE_SIZE,
 	OPT_ENTRIES,
 	OPT_READDIR_SIZE,
@@ -48,6 +49,8 @@ static const struct opt_row rows[] = {
 	{OPT_DAEMON_CPUS, "daemon-cpus", "LIST", "CPUs that all of the daemon's threads may use"},
 	{OPT_PID, "pid", "PID", "the daemon, with its descendants [who listens at SOCKET]"},
 	{OPT_THREADS, "threads", "N", "local: so many threads [2]"},
+	{OPT_PAGE_RUN, "page-run", "N",
+		"so many pages of a request's data are neighbours in the guest's memory [16]"},
 	{OPT_FILE_SIZE, "file-size", "SIZE", "size of the file that is read and written, with K, M, G [64M]"},
 	{OPT_ENTRIES, "entries", "N", "entries of the directory that is listed [1000]"},
 	{OPT_READDIR_SIZE, "readdir-size", "SIZE",
@@ -149,6 +152,9 @@ static int set_sizes(struct options *o, enum opt id, const char *arg)
 		return count(arg, 1, 100000, &o->entries);
 	case OPT_READDIR_SIZE:
 		return count(arg, 4096, BENCH_BIG, &o->readdir_size);
+	case OPT_PAGE_RUN:
+		r = count(arg, 1, BENCH_BIG / 4096, &o->page_run);
+		return r ? r : arith_is_pow2(o->page_run) ? 0 : -EINVAL;
 	case OPT_RING_SIZE:
 		r = count(arg, 16, 32768, &o->ring_size);
 		return r ? r : arith_is_pow2(o->ring_size) ? 0 : -EINVAL;
@@ -253,7 +259,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *err)
 	const char *arg;
 	int id, r;
 
-	*o = (struct options){.depth = 16, .queues = 1, .ring_size = 1024, .threads = 2, .entries = 1000};
+	*o = (struct options){
+		.depth = 16, .queues = 1, .ring_size = 1024, .page_run = 16, .threads = 2, .entries = 1000};
 	o->readdir_size = 4096;
 	o->seconds = 1;
 	o->warmup = 0.2;

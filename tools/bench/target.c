@@ -73,6 +73,7 @@ static int make_queue(struct target *t, unsigned int i)
 	struct drv_config dc = attach_config(&t->fe, t->opt->ring_size);
 	struct fc_config cc = {.depth = t->opt->depth + (i == 1 ? TARGET_BACKGROUND : 0),
 		.max_data = BENCH_BIG,
+		.page_run = t->opt->page_run,
 		.indirect = t->fe.features & VU_BIT(VU_F_INDIRECT_DESC),
 		.layout = FC_PAGES,
 		.timeout_ms = TIMEOUT_MS};

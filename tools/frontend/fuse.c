@@ -29,6 +29,12 @@ static unsigned int max_segs(const struct fc_config *cfg)
 	return (unsigned int)(cfg->max_data / PAGE + 2 + 2 * SHRED_IN + 8);
 }
 
+/* Bytes of data that lie in one piece of guest memory. */
+static size_t run_size(const struct fc_config *cfg)
+{
+	return cfg->layout == FC_PAGES ? PAGE * MAX(cfg->page_run, 1) : PAGE;
+}
+
 static int slot_init(struct fuse_client *c, struct fc_slot *s)
 {
 	unsigned int n = max_segs(&c->cfg);
@@ -36,7 +42,7 @@ static int slot_init(struct fuse_client *c, struct fc_slot *s)
 	s->seg = calloc(n, sizeof(*s->seg));
 	s->in = gm_alloc(c->gm, FC_ARGS, PAGE);
 	s->out = gm_alloc(c->gm, FC_ARGS, PAGE);
-	s->data = gm_alloc(c->gm, arith_align_up(c->cfg.max_data, PAGE) + PAGE, PAGE);
+	s->data = gm_alloc(c->gm, arith_align_up(c->cfg.max_data, run_size(&c->cfg)) + PAGE, PAGE);
 	s->table.host = gm_alloc(c->gm, 16ul * n, 16);
 	if (!s->seg || !s->in || !s->out || !s->data || !s->table.host)
 		return -ENOMEM;
@@ -102,12 +108,12 @@ static void add_area(struct fuse_client *c, struct fc_slot *s, uint64_t gpa, siz
  */
 static size_t data_at(const struct fuse_client *c, size_t off, size_t len, size_t *run)
 {
-	size_t pages = arith_align_up(c->cfg.max_data, PAGE) / PAGE;
+	size_t size = run_size(&c->cfg), runs = arith_align_up(c->cfg.max_data, size) / size;
 
 	switch (c->cfg.layout) {
-	case FC_PAGES: /* from the last page to the first */
+	case FC_PAGES: /* from the last run to the first */
 		*run = MIN(PAGE - off % PAGE, len - off);
-		return (pages - 1 - off / PAGE) * PAGE + off % PAGE;
+		return (runs - 1 - off / size) * size + off % size;
 	case FC_SHRED: /* a shift by three bytes: the first piece is 5 bytes long, the others a page */
 		*run = off < 5 ? MIN(5 - off, len - off) : MIN(PAGE - (off - 5) % PAGE, len - off);
 		return off + 3;

@@ -15,7 +15,8 @@
 
 /* How a request lies in descriptors. The device must not care. */
 enum fc_layout {
-	FC_PAGES, /* as Linux: header, each argument and each page of data on its own; pages out of order */
+	FC_PAGES, /* as Linux: header, each argument and each page of data on its own; runs of pages out of
+		     order */
 	FC_FLAT,  /* as few descriptors as can be: data contiguous */
 	FC_SHRED, /* header and arguments cut into pieces of odd lengths, data off page borders */
 };
@@ -23,6 +24,7 @@ enum fc_layout {
 struct fc_config {
 	unsigned int depth; /* requests in flight */
 	size_t max_data;    /* bytes of data a request can carry */
+	size_t page_run;    /* FC_PAGES: so many pages are neighbours in guest memory; 0: one */
 	bool indirect;	    /* use indirect tables */
 	enum fc_layout layout;
 	int timeout_ms;
