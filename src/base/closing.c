@@ -4,21 +4,20 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "base/tune.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define NAP_NS	   100000
-#define GATHER_NS  10000000 /* a thread closes fewer than a batch after that time */
-#define THREADS	   4	    /* that close; several wait for a disk no longer than one does */
-#define SLOW	   2	    /* once is who had the CPU meanwhile */
-#define STACK_SIZE (64 * 1024)
+#define NAP_NS	  100000
+#define GATHER_NS 10000000 /* a thread closes fewer than a batch after that time */
+#define THREADS	  4	   /* that close; several wait for a disk no longer than one does */
+#define SLOW	  2	   /* once is who had the CPU meanwhile */
 
 static struct {
 	pthread_mutex_t lock;
@@ -58,11 +57,12 @@ static void learn(uint64_t ns, unsigned int n)
 
 static void close_all(int *fd, unsigned int n)
 {
-	uint64_t began = clock_ns();
 	unsigned int from = 0;
+	uint64_t began;
 
 	if (!n)
 		return;
+	began = clock_ns();
 	qsort(fd, n, sizeof(*fd), compare);
 	for (unsigned int i = 1; i <= n; i++) {
 		if (i < n && fd[i] == fd[i - 1] + 1)
@@ -98,17 +98,13 @@ void closing_limit(unsigned int most)
 /* With the lock held, though not always meanwhile: until a batch waits, or fewer did for a while. */
 static void gather(void)
 {
-	struct timespec until;
+	uint64_t until;
 
 	waiting.idle++;
 	while (!waiting.apart)
 		pthread_cond_wait(&waiting.wake, &waiting.lock);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += GATHER_NS;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	while (waiting.apart && waiting.n < batch_size() &&
-		!pthread_cond_timedwait(&waiting.wake, &waiting.lock, &until))
+	until = clock_ns() + GATHER_NS;
+	while (waiting.apart && waiting.n < batch_size() && thread_wait(&waiting.wake, &waiting.lock, until))
 		continue;
 	waiting.idle--;
 }
@@ -131,21 +127,15 @@ static void *close_apart(void *arg)
 	return NULL;
 }
 
-/* With the lock held. All signals are for others. */
+/* With the lock held. It lasts as long as the process. */
 static void start(void)
 {
-	sigset_t all, before;
-	pthread_attr_t attr;
 	pthread_t thread;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	waiting.threads += !pthread_create(&thread, &attr, close_apart, NULL);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (thread_start(&thread, close_apart, NULL))
+		return;
+	pthread_detach(thread);
+	waiting.threads++;
 }
 
 /* With the lock held: what waits, @n descriptors by now, is for a thread of its own. False: there is none. */

@@ -2,8 +2,8 @@
 /*
  * Descriptors that nobody waits for to be closed: several neighbours go in one system call
  * (tune.close_batch). Not for those whose closing means something at once: that gives up a lock, or says how
- * writing went. Who closes a removed file's last descriptor frees its blocks, and may have to wait for a disk:
- * as long as closing takes long (tune.close_long) it is left to a thread of its own. Threads: any.
+ * writing went. Who closes a removed file's last descriptor frees its blocks, and may have to wait for a
+ * disk: as long as closing takes long (tune.close_long) it is left to a thread of its own. Threads: any.
  */
 #ifndef BASE_CLOSING_H
 #define BASE_CLOSING_H
@@ -17,7 +17,7 @@
 void closing_limit(unsigned int most);
 /* Closes @fd soon: at the latest with the next closing_flush(). Negative: nothing to do. */
 void closing_add(int fd);
-bool closing_waits(void); /* some descriptor does */
+bool closing_waits(void);   /* some descriptor does */
 bool closing_is_ours(void); /* some descriptor does, and for no thread of its own */
 void closing_flush(void);
 /* For who lacks what closing may give back, room on a disk. True: something has been closed since, also by

@@ -4,12 +4,13 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #define WAITERS_DEFAULT	 256	  /* each is a thread */
 #define CANCEL_PERIOD_NS 10000000 /* how often a waiter is told again that it shall give up */
@@ -76,20 +77,6 @@ struct queue *queue_new(
 	return q;
 }
 
-/* q->lock held; waits on q->rest for a while. */
-static void rest_a_little(struct queue *q)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += CANCEL_PERIOD_NS;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	pthread_cond_timedwait(&q->rest, &q->lock, &until);
-}
-
 /* q->lock held. No chain is popped any more: waits until none is in flight but those that wait for locks, and
  * nobody leads. */
 static void drain(struct queue *q)
@@ -113,7 +100,7 @@ static void abandon(struct queue *q)
 			fuse_worker_cancel(s->worker);
 		}
 		pthread_cond_broadcast(&q->runs);
-		rest_a_little(q);
+		thread_wait(&q->rest, &q->lock, clock_ns() + CANCEL_PERIOD_NS);
 	}
 }
 

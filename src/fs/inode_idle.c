@@ -9,10 +9,9 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/closing.h"
-
-#include <signal.h>
-#include <time.h>
+#include "base/thread.h"
 
 #define ROUND_NS  250000000L /* what was not used between two rounds goes */
 #define LOCK_STEP 64	     /* slots that are visited before others may have the lock */
@@ -52,17 +51,14 @@ static void give_up_inodes(struct inode_table *t, uint32_t slots)
  * do. */
 static void rest(struct inode_table *t)
 {
-	struct timespec until;
+	uint64_t until;
 
 	if (t->idle.resting) {
 		pthread_cond_wait(&t->idle.wake, &t->away.lock);
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += ROUND_NS;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	while (!t->idle.stop && !pthread_cond_timedwait(&t->idle.wake, &t->away.lock, &until))
+	until = clock_ns() + ROUND_NS;
+	while (!t->idle.stop && thread_wait(&t->idle.wake, &t->away.lock, until))
 		continue;
 }
 
@@ -90,24 +86,11 @@ static void *idle_main(void *arg)
 	return NULL;
 }
 
-/* All signals are for others. Without the thread, mounts stay busy until the guest forgets; the next inode
- * tries again. */
-static bool start(struct inode_table *t)
-{
-	sigset_t all, before;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&t->idle.thread, NULL, idle_main, t);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !r;
-}
-
+/* Without the thread, mounts stay busy until the guest forgets; the next inode tries again. */
 void inode_idle_wake(struct inode_table *t)
 {
 	if (!t->idle.running)
-		t->idle.running = start(t);
+		t->idle.running = !thread_start(&t->idle.thread, idle_main, t);
 	t->idle.woken = true;
 	if (!t->idle.resting)
 		return;
@@ -123,12 +106,7 @@ void inode_idle_notice(struct inode_table *t)
 
 void inode_idle_init(struct inode_table *t)
 {
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->idle.wake, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&t->idle.wake, NULL);
 }
 
 void inode_idle_fini(struct inode_table *t)

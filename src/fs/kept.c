@@ -7,15 +7,15 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "base/tune.h"
 #include "fs/fd_slot.h"
 #include "fs/internal.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define READS	 512u
 #define WRITES	 64u
@@ -49,7 +49,6 @@ struct kept *kept_new(struct fs *fs)
 {
 	struct kept *k = calloc(1, sizeof(*k));
 	uint32_t most = MAX(fs->cfg.max_fds / SHARE, 1u);
-	pthread_condattr_t attr;
 
 	if (!k)
 		return NULL;
@@ -57,10 +56,7 @@ struct kept *kept_new(struct fs *fs)
 	k->fd_ceiling = inode_fd_ceiling();
 	k->fd_floor = MIN(FLOOR, k->fd_ceiling / 2);
 	pthread_mutex_init(&k->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&k->wake, NULL);
 	k->limit[0] = MIN(READS, most);
 	k->limit[1] = MIN(WRITES, most);
 	for (int w = 0; w < 2; w++)
@@ -151,17 +147,14 @@ static void go_round(struct kept *k)
  * none came does the thread wait for the next one to wake it. */
 static void rest(struct kept *k)
 {
-	struct timespec until;
+	uint64_t until;
 
 	k->resting = !k->n && !k->stirred;
 	while (!k->stop && k->resting)
 		pthread_cond_wait(&k->wake, &k->lock);
 	k->stirred = false;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += ROUND_NS;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	while (!k->stop && !pthread_cond_timedwait(&k->wake, &k->lock, &until))
+	until = clock_ns() + ROUND_NS;
+	while (!k->stop && thread_wait(&k->wake, &k->lock, until))
 		continue;
 }
 
@@ -179,17 +172,11 @@ static void *kept_main(void *arg)
 	return NULL;
 }
 
-/* With the lock held: one more is kept. False: nobody would close it. All signals are for others. */
+/* With the lock held: one more is kept. False: nobody would close it. */
 static bool count(struct kept *k)
 {
-	sigset_t all, before;
-
-	if (!k->running) {
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &before);
-		k->running = !pthread_create(&k->thread, NULL, kept_main, k);
-		pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
+	if (!k->running)
+		k->running = !thread_start(&k->thread, kept_main, k);
 	if (!k->running)
 		return false;
 	k->n++;

@@ -4,7 +4,9 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <poll.h>
 #include <stdatomic.h>
@@ -31,24 +33,16 @@ _Static_assert(
 
 static int64_t now_ns(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * NSEC + t.tv_nsec;
+	return (int64_t)clock_ns();
 }
 
 void channel_init(struct channel *ch, struct channel_asked *asked)
 {
-	pthread_condattr_t attr;
-
 	*ch = (struct channel){.fd = -1};
 	ch->asked = asked ? asked : &ch->own;
 	pthread_mutex_init(&ch->lock, NULL);
 	pthread_mutex_init(&ch->seen_lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&ch->seen, &attr);
-	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&ch->seen, NULL);
 }
 
 void channel_destroy(struct channel *ch)
@@ -267,13 +261,11 @@ static void await_memory(struct channel *ch, uint64_t before)
 {
 	int64_t start = now_ns();
 	int64_t until;
-	struct timespec t;
 
 	autolock(&ch->seen_lock);
 	until = start + patience(ch);
-	t = (struct timespec){.tv_sec = until / NSEC, .tv_nsec = until % NSEC};
 	while (ch->tables == before && now_ns() < until)
-		pthread_cond_timedwait(&ch->seen, &ch->seen_lock, &t);
+		thread_wait(&ch->seen, &ch->seen_lock, (uint64_t)until);
 	if (ch->tables == before)
 		ch->missed++;
 	else
