@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What waits is closed by whoever flushes or fills a batch, or it is apart: for threads that do nothing else.
+ * Those are made when closing has taken long, at most THREADS, and stay. If they all hang in a system call,
+ * what is apart becomes everybody's again after HANG_NS.
+ */
 #include "base/closing.h"
 
 #include "base/arith.h"
@@ -11,25 +16,31 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define NAP_NS	  100000
-#define GATHER_NS 10000000 /* a thread closes fewer than a batch after that time */
-#define THREADS	  4	   /* that close; several wait for a disk no longer than one does */
-#define SLOW	  2	   /* once is who had the CPU meanwhile */
+#define GATHER_NS 10000000   /* so long a thread waits for a batch, then it closes fewer */
+#define HANG_NS	  1000000000 /* no thread has come for what is apart */
+#define FINISH_NS 1000000000 /* the longest that closing_finish() waits */
+#define THREADS	  4
+#define SLOW	  2 /* closing took long so often in a row; a single time somebody else may have had the CPU */
 
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;	       /* a thread: apart, or a batch of them waits */
-	unsigned int threads, idle;    /* and those that close none; lock */
-	_Atomic bool apart;	       /* what waits is for such a thread; changed with the lock held */
-	_Atomic unsigned int slow;     /* closing took long so many times in a row, up to SLOW */
-	_Atomic unsigned int n;	       /* changed with the lock held */
-	_Atomic unsigned int unclosed; /* of those, and those that a thread has taken to close */
+	pthread_cond_t work;	      /* for the threads: something is apart, or a batch of it */
+	pthread_cond_t done;	      /* something was closed */
+	unsigned int threads;	      /* that were made; lock */
+	unsigned int free;	      /* of those, not closing; lock */
+	unsigned int slow;	      /* lock */
+	unsigned int unclosed;	      /* what waits, and what somebody has taken to close; lock */
+	uint64_t closed;	      /* so far; lock */
+	_Atomic uint64_t apart_since; /* clock_ns(), 0: nothing is apart; changed with the lock held */
+	_Atomic unsigned int n;	      /* what waits; changed with the lock held */
 	unsigned int most;
 	int fd[CLOSING_MAX];
-} waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .most = CLOSING_MAX};
+} waiting = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	.work = PTHREAD_COND_INITIALIZER,
+	.done = PTHREAD_COND_INITIALIZER,
+	.most = CLOSING_MAX};
 
 static int compare(const void *a, const void *b)
 {
@@ -47,22 +58,10 @@ static void close_run(int first, int last)
 		close(fd);
 }
 
-/* @n descriptors took @ns. */
-static void learn(uint64_t ns, unsigned int n)
-{
-	bool took_long = tune.close_long && ns > tune.close_long * 1000ull * n;
-
-	atomic_store(&waiting.slow, took_long ? MIN(atomic_load(&waiting.slow) + 1, SLOW) : 0);
-}
-
-static void close_all(int *fd, unsigned int n)
+static void close_runs(int *fd, unsigned int n)
 {
 	unsigned int from = 0;
-	uint64_t began;
 
-	if (!n)
-		return;
-	began = clock_ns();
 	qsort(fd, n, sizeof(*fd), compare);
 	for (unsigned int i = 1; i <= n; i++) {
 		if (i < n && fd[i] == fd[i - 1] + 1)
@@ -70,24 +69,50 @@ static void close_all(int *fd, unsigned int n)
 		close_run(fd[from], fd[i - 1]);
 		from = i;
 	}
-	learn(clock_ns() - began, n);
-	atomic_fetch_sub(&waiting.unclosed, n);
 }
 
-/* With the lock held: copies what waits to @fd. */
-static unsigned int take(int *fd)
+/* With the lock held: @n descriptors took @ns. */
+static void learn(uint64_t ns, unsigned int n)
 {
-	unsigned int n = atomic_load_explicit(&waiting.n, memory_order_relaxed);
+	bool took_long = tune.close_long && ns > tune.close_long * 1000ull * n;
 
-	memcpy(fd, waiting.fd, n * sizeof(*fd));
-	atomic_store_explicit(&waiting.n, 0, memory_order_relaxed);
-	atomic_store_explicit(&waiting.apart, false, memory_order_relaxed);
+	waiting.slow = took_long ? MIN(waiting.slow + 1, SLOW) : 0;
+}
+
+/* With the lock held before and after, not meanwhile. */
+static void close_taken(int *fd, unsigned int n)
+{
+	uint64_t began;
+
+	if (!n)
+		return;
+	pthread_mutex_unlock(&waiting.lock);
+	began = clock_ns();
+	close_runs(fd, n);
+	began = clock_ns() - began;
+	pthread_mutex_lock(&waiting.lock);
+	learn(began, n);
+	waiting.unclosed -= n;
+	waiting.closed += n;
+	pthread_cond_broadcast(&waiting.done);
+}
+
+/* With the lock held: moves the last of what waits to @fd, @most at most. */
+static unsigned int take(int *fd, unsigned int most)
+{
+	unsigned int have = atomic_load(&waiting.n), n = MIN(have, most);
+
+	memcpy(fd, waiting.fd + have - n, n * sizeof(*fd));
+	atomic_store(&waiting.n, have - n);
+	if (waiting.apart_since)
+		atomic_store(&waiting.apart_since, have > n ? clock_ns() : 0);
 	return n;
 }
 
+/* No more than half of what may wait: while one is being closed another gathers. */
 static unsigned int batch_size(void)
 {
-	return MIN(tune.close_batch, waiting.most);
+	return MIN(tune.close_batch, waiting.most / 2);
 }
 
 void closing_limit(unsigned int most)
@@ -95,18 +120,19 @@ void closing_limit(unsigned int most)
 	waiting.most = MIN(most, CLOSING_MAX);
 }
 
-/* With the lock held, though not always meanwhile: until a batch waits, or fewer did for a while. */
+/* With the lock held, though not always meanwhile: until a batch is apart, or fewer were for a while. */
 static void gather(void)
 {
-	uint64_t until;
+	do {
+		uint64_t until;
 
-	waiting.idle++;
-	while (!waiting.apart)
-		pthread_cond_wait(&waiting.wake, &waiting.lock);
-	until = clock_ns() + GATHER_NS;
-	while (waiting.apart && waiting.n < batch_size() && thread_wait(&waiting.wake, &waiting.lock, until))
-		continue;
-	waiting.idle--;
+		while (!waiting.apart_since)
+			pthread_cond_wait(&waiting.work, &waiting.lock);
+		until = clock_ns() + GATHER_NS;
+		while (waiting.apart_since && waiting.n < batch_size() &&
+			thread_wait(&waiting.work, &waiting.lock, until))
+			continue;
+	} while (!waiting.apart_since);
 }
 
 static void *close_apart(void *arg)
@@ -119,15 +145,17 @@ static void *close_apart(void *arg)
 		unsigned int n;
 
 		gather();
-		n = take(some);
-		pthread_mutex_unlock(&waiting.lock);
-		close_all(some, n);
-		pthread_mutex_lock(&waiting.lock);
+		waiting.free--;
+		n = take(some, batch_size());
+		if (waiting.apart_since)
+			pthread_cond_signal(&waiting.work);
+		close_taken(some, n);
+		waiting.free++;
 	}
 	return NULL;
 }
 
-/* With the lock held. It lasts as long as the process. */
+/* With the lock held. */
 static void start(void)
 {
 	pthread_t thread;
@@ -136,23 +164,30 @@ static void start(void)
 		return;
 	pthread_detach(thread);
 	waiting.threads++;
+	waiting.free++;
 }
 
-/* With the lock held: what waits, @n descriptors by now, is for a thread of its own. False: there is none. */
+/* With the lock held, @n descriptors wait: whether they are apart. Somebody comes for the first one, and for
+ * each batch. */
 static bool leave_apart(unsigned int n, unsigned int batch)
 {
-	if (!waiting.idle && (n == batch ? waiting.threads < THREADS : !waiting.threads))
+	if (waiting.slow < SLOW && !waiting.apart_since)
+		return false;
+	if (n != 1 && n % batch)
+		return waiting.apart_since;
+	if (!waiting.free && waiting.threads < THREADS)
 		start();
 	if (!waiting.threads)
 		return false;
-	if (!atomic_exchange(&waiting.apart, true) || n == batch)
-		pthread_cond_signal(&waiting.wake);
+	if (!waiting.apart_since)
+		atomic_store(&waiting.apart_since, clock_ns());
+	pthread_cond_signal(&waiting.work);
 	return true;
 }
 
 void closing_add(int fd)
 {
-	unsigned int batch = batch_size(), most = batch;
+	unsigned int batch = batch_size();
 	int full[CLOSING_MAX];
 	unsigned int n;
 
@@ -163,45 +198,47 @@ void closing_add(int fd)
 		return;
 	}
 	pthread_mutex_lock(&waiting.lock);
-	n = atomic_load_explicit(&waiting.n, memory_order_relaxed);
+	n = atomic_load(&waiting.n);
 	waiting.fd[n++] = fd;
-	atomic_fetch_add(&waiting.unclosed, 1);
-	atomic_store_explicit(&waiting.n, n, memory_order_relaxed);
-	if (atomic_load(&waiting.slow) == SLOW && leave_apart(n, batch))
-		most = waiting.most;
-	n = n >= most ? take(full) : 0;
+	waiting.unclosed++;
+	if (leave_apart(n, batch) ? waiting.unclosed >= waiting.most : n >= batch) {
+		atomic_store(&waiting.n, n);
+		close_taken(full, take(full, batch));
+	} else {
+		atomic_store(&waiting.n, n);
+	}
 	pthread_mutex_unlock(&waiting.lock);
-	close_all(full, n);
 }
 
 bool closing_waits(void)
 {
-	return atomic_load_explicit(&waiting.n, memory_order_relaxed);
-}
+	uint64_t since;
 
-bool closing_is_ours(void)
-{
-	return closing_waits() && !atomic_load_explicit(&waiting.apart, memory_order_relaxed);
+	if (!atomic_load_explicit(&waiting.n, memory_order_acquire))
+		return false;
+	since = atomic_load(&waiting.apart_since);
+	return !since || clock_ns() - since > HANG_NS;
 }
 
 void closing_flush(void)
 {
 	int all[CLOSING_MAX];
-	unsigned int n;
 
-	pthread_mutex_lock(&waiting.lock);
-	n = take(all);
-	pthread_mutex_unlock(&waiting.lock);
-	close_all(all, n);
+	autolock(&waiting.lock);
+	close_taken(all, take(all, CLOSING_MAX));
 }
 
-/* Another thread's share of the work may take as long as a system call that frees a large file. */
 bool closing_finish(void)
 {
-	if (!atomic_load(&waiting.unclosed))
-		return false;
-	closing_flush();
-	while (atomic_load(&waiting.unclosed) && !closing_waits())
-		nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
-	return true;
+	int all[CLOSING_MAX];
+	uint64_t before, wanted, until;
+
+	autolock(&waiting.lock);
+	before = waiting.closed;
+	wanted = before + waiting.unclosed;
+	until = clock_ns() + FINISH_NS;
+	close_taken(all, take(all, CLOSING_MAX));
+	while (waiting.closed < wanted && thread_wait(&waiting.done, &waiting.lock, until))
+		continue;
+	return waiting.closed > before;
 }

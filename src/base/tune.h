@@ -28,7 +28,7 @@
 	X(close_batch, "close-batch", 64, 0, 256,                                                            \
 		"so many descriptors are closed together, sooner if a queue has nothing else to do")         \
 	X(close_long, "close-long", 20, 0, 1000000,                                                          \
-		"a thread of its own closes while that takes more microseconds a descriptor; 0: never")      \
+		"threads of their own close while that takes more microseconds a descriptor; 0: never")      \
 	X(copy_share, "copy-share", 1, 0, 1, "several threads copy for a queue if there are CPUs for them")
 
 #define TUNE_FIELD(field, name, def, min, max, help) uint32_t field;

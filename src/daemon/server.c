@@ -239,7 +239,7 @@ static bool tidy_up(struct server *s)
 {
 	struct queue *q = s->queue;
 
-	if (!closing_is_ours())
+	if (!closing_waits())
 		return false;
 	server_call_for_held(s);
 	server_begin(s);

@@ -247,12 +247,12 @@ static struct inode *alloc(struct inode_table *t)
  */
 static bool lower(struct inode_table *t, int *fd)
 {
-	bool more = closing_waits() || evict(t);
+	bool more = closing_finish() || evict(t);
 
 	for (int n = 0; more && n < LOWER_TRIES; n++) {
 		int other;
 
-		closing_flush();
+		closing_finish();
 		other = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
 		if (other < 0)
 			return false;

@@ -116,9 +116,9 @@ int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type,
  */
 static inline bool fs_again(const struct op_ctx *c)
 {
-	if (errno == ENOSPC || errno == EDQUOT)
-		return closing_finish();
-	return errno == EINTR && !(c && atomic_load(&c->cancelled));
+	if (c && atomic_load(&c->cancelled))
+		return false;
+	return errno == EINTR || ((errno == ENOSPC || errno == EDQUOT) && closing_finish());
 }
 
 /* xattr.c: sets an attribute by a descriptor of any type, O_PATH too, without a bracket. @name is the

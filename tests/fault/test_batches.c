@@ -424,12 +424,14 @@ static unsigned long nameless(const struct vm *vm)
 	return sum(vm, "fd", is_removed);
 }
 
-static void expect_closer(struct vm *vm, const char *option, bool another)
+/* Whether there are more threads when the guest has forgotten files that it removed. */
+static bool gets_closer(struct vm *vm, const char *option)
 {
 	const char *const args[] = {"--poll=0", option, NULL};
 	const struct vm_config cfg = {.client = {.depth = 1}};
 	static const char data[COPY];
 	unsigned long before;
+	bool more;
 
 	test_boot(vm, &cfg, args);
 	before = threads(vm);
@@ -446,16 +448,20 @@ static void expect_closer(struct vm *vm, const char *option, bool another)
 			usleep(100);
 		assert_int_equal(nameless(vm), 0);
 	}
-	assert_int_equal(threads(vm) > before, another);
+	more = threads(vm) > before;
 	test_end(vm);
+	return more;
 }
 
 /* A removed file's blocks are freed as its last descriptor is closed: no queue's thread does that for long.
- */
+ * The watch may have made a thread, too, as the machine was busy. */
 static void removed_files(void **state)
 {
-	expect_closer(*state, "--tune=close-long=1", true);
-	expect_closer(*state, "--tune=close-long=0", false);
+	unsigned int try = 0;
+
+	assert_true(gets_closer(*state, "--tune=close-long=1"));
+	while (gets_closer(*state, "--tune=close-long=0"))
+		assert_true(try++ < TRIES);
 }
 
 static unsigned long switches_of(int dir, const char *entry)

@@ -2,13 +2,16 @@
 /* The small headers of base: errors that grow, the byte cursor, checked arithmetic, scope-bound cleanup. */
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/cursor.h"
 #include "base/err.h"
 #include "base/number.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -151,6 +154,36 @@ static void test_cleanup(void **state)
 	close(kept);
 }
 
+static void *blocks_all(void *arg)
+{
+	sigset_t now;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &now);
+	return sigismember(&now, SIGTERM) && sigismember(&now, SIGUSR1) ? arg : NULL;
+}
+
+static void test_thread(void **state)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+	uint64_t began = clock_ns();
+	sigset_t mine;
+	pthread_t t;
+	void *r;
+
+	assert_int_equal(thread_start(&t, blocks_all, state), 0);
+	pthread_join(t, &r);
+	assert_ptr_equal(r, state);
+	pthread_sigmask(SIG_SETMASK, NULL, &mine);
+	assert_false(sigismember(&mine, SIGTERM));
+	pthread_mutex_lock(&lock);
+	assert_false(thread_wait(&cond, &lock, 0));
+	while (thread_wait(&cond, &lock, began + 20000000))
+		continue;
+	assert_true(clock_ns() >= began + 20000000);
+	pthread_mutex_unlock(&lock);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +193,7 @@ int main(void)
 		cmocka_unit_test(test_arith),
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_cleanup),
+		cmocka_unit_test(test_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

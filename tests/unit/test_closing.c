@@ -4,6 +4,7 @@
 #include "base/closing.h"
 #include "base/tune.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -12,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -19,6 +21,7 @@
 #define BASE_FD	   400 /* numbers that nobody else has */
 #define LARGE	   (1 << 20)
 #define PATIENCE_S 20
+#define HANGING	   4 /* as many as there are threads */
 
 static void open_at(int fd)
 {
@@ -34,6 +37,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
+/* Nothing is left of the last test, and closing is quick. */
 static int begin(void **state)
 {
 	(void)state;
@@ -41,6 +45,9 @@ static int begin(void **state)
 	tune.close_batch = 8;
 	tune.close_long = 0;
 	closing_limit(CLOSING_MAX);
+	open_at(BASE_FD);
+	closing_add(BASE_FD);
+	closing_finish();
 	return 0;
 }
 
@@ -169,7 +176,7 @@ static void close_large(void)
 {
 	open_large_at(BASE_FD);
 	closing_add(BASE_FD);
-	closing_flush();
+	closing_finish();
 	assert_false(is_open(BASE_FD));
 }
 
@@ -181,18 +188,18 @@ static void test_long(void **state)
 	close_large();
 	open_large_at(BASE_FD);
 	closing_add(BASE_FD);
-	assert_true(closing_is_ours());
+	assert_true(closing_waits());
 	closing_flush();
 	open_large_at(BASE_FD);
 	closing_add(BASE_FD);
-	assert_false(closing_is_ours());
+	assert_false(closing_waits());
 	await_closed(1);
 	/* More than a batch, more than a thread takes at a time. */
 	for (int i = 0; i < 60; i++)
 		open_large_at(BASE_FD + i);
 	for (int i = 0; i < 60; i++) {
 		closing_add(BASE_FD + i);
-		assert_false(closing_is_ours());
+		assert_false(closing_waits());
 	}
 	await_closed(60);
 	closing_finish();
@@ -200,12 +207,12 @@ static void test_long(void **state)
 	tune.close_long = 1000000;
 	open_at(BASE_FD);
 	closing_add(BASE_FD);
-	assert_false(closing_is_ours());
+	assert_false(closing_waits());
 	await_closed(1);
 	closing_finish();
 	open_at(BASE_FD);
 	closing_add(BASE_FD);
-	assert_true(closing_is_ours());
+	assert_true(closing_waits());
 	closing_flush();
 }
 
@@ -224,18 +231,88 @@ static void test_long_taken(void **state)
 	}
 }
 
-/* As many as may wait, and then who comes closes them himself. */
-static void test_long_full(void **state)
+/* A socket whose closing hangs until @peer is closed: it has data to send that nobody takes. */
+static int hanging(int *peer)
 {
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	static const struct linger linger = {1, 10 * PATIENCE_S};
+	static const char data[65536];
+	socklen_t len = sizeof(a);
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(l, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(listen(l, 1), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(connect(s, (struct sockaddr *)&a, len), 0);
+	*peer = accept4(l, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(*peer >= 0);
+	close(l);
+	assert_int_equal(setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	while (send(s, data, sizeof(data), MSG_DONTWAIT) > 0)
+		continue;
+	return s;
+}
+
+/* Threads that hang keep nobody else's descriptors: the next one closes those, and once all hang the queues
+ * may. */
+static void test_long_hangs(void **state)
+{
+	int peer[HANGING];
+
 	(void)state;
 	tune.close_long = 1;
 	close_large();
 	close_large();
+	for (int i = 0; i < HANGING; i++) {
+		int s = hanging(&peer[i]);
+
+		open_at(BASE_FD);
+		closing_add(BASE_FD);
+		await_closed(1);
+		closing_add(s);
+		for (int tries = 0; is_open(s) && tries < PATIENCE_S * 1000; tries++)
+			usleep(1000);
+		assert_false(is_open(s));
+	}
+	open_at(BASE_FD);
+	closing_add(BASE_FD);
+	assert_false(closing_waits());
+	for (int tries = 0; !closing_waits() && tries < PATIENCE_S * 1000; tries++)
+		usleep(1000);
+	assert_true(closing_waits());
+	closing_flush();
+	assert_false(is_open(BASE_FD));
+	assert_false(closing_finish()); /* it does not wait for ever */
+	for (int i = 0; i < HANGING; i++)
+		close(peer[i]);
+	assert_true(closing_finish());
+}
+
+/* As many as may be unclosed, and then who comes closes them himself. */
+static void test_long_full(void **state)
+{
+	int peer[HANGING];
+
+	(void)state;
+	tune.close_long = 1;
+	close_large();
+	close_large();
+	for (int i = 0; i < HANGING; i++)
+		closing_add(hanging(&peer[i]));
 	closing_limit(20);
-	for (int i = 0; i < 100; i++)
-		open_large_at(BASE_FD + i);
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 100; i++) {
+		unsigned int open = 0;
+
+		open_at(BASE_FD + i);
 		closing_add(BASE_FD + i);
+		for (int n = 0; n <= i; n++)
+			open += is_open(BASE_FD + n);
+		assert_in_range(open, 0, 20);
+	}
+	for (int i = 0; i < HANGING; i++)
+		close(peer[i]);
+	closing_finish();
 	await_closed(100);
 }
 
@@ -246,7 +323,7 @@ static void test_long_off(void **state)
 	close_large();
 	open_at(BASE_FD);
 	closing_add(BASE_FD);
-	assert_true(closing_is_ours());
+	assert_true(closing_waits());
 	closing_flush();
 }
 
@@ -259,6 +336,7 @@ int main(void)
 		cmocka_unit_test_setup(test_threads, begin),
 		cmocka_unit_test_setup(test_long, begin),
 		cmocka_unit_test_setup(test_long_taken, begin),
+		cmocka_unit_test_setup(test_long_hangs, begin),
 		cmocka_unit_test_setup(test_long_full, begin),
 		cmocka_unit_test_setup(test_long_off, begin),
 	};

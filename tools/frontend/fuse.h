@@ -24,7 +24,7 @@ enum fc_layout {
 struct fc_config {
 	unsigned int depth; /* requests in flight */
 	size_t max_data;    /* bytes of data a request can carry */
-	size_t page_run;    /* FC_PAGES: so many pages are neighbours in guest memory; 0: one */
+	size_t page_run;    /* FC_PAGES: so many pages, a power of two, are neighbours; 0: one */
 	bool indirect;	    /* use indirect tables */
 	enum fc_layout layout;
 	int timeout_ms;

@@ -2,6 +2,8 @@
 /* A VMM's shared memory region: see window.h. */
 #include "window.h"
 
+#include "base/clock.h"
+#include "base/thread.h"
 #include "vu.h"
 
 #include <errno.h>
@@ -10,8 +12,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#define AWAIT_NS 5000000000u
 
 struct request {
 	struct vu_header head;
@@ -180,13 +183,11 @@ void window_set_mood(struct window *w, enum window_mood mood)
 /* Until *@count, which the lock guards, is @least. */
 static bool await(struct window *w, const unsigned int *count, unsigned int least)
 {
-	struct timespec until;
+	uint64_t until = clock_ns() + AWAIT_NS;
 	bool come;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 5;
 	pthread_mutex_lock(&w->lock);
-	while (*count < least && !pthread_cond_timedwait(&w->changed, &w->lock, &until))
+	while (*count < least && thread_wait(&w->changed, &w->lock, until))
 		;
 	come = *count >= least;
 	pthread_mutex_unlock(&w->lock);
