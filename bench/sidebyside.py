@@ -20,6 +20,8 @@ import tempfile
 import time
 from xml.sax.saxutils import escape
 
+PROBE_S = 0.5  # as long a look at the hypervisor takes
+REST_S = 2  # between two of them
 COLOURS = ("#1b6ca8", "#d9822b", "#7a9e3f", "#a04a8c", "#777777", "#b33f40")
 
 
@@ -122,7 +124,9 @@ def quiet_options(parser):
     parser.add_argument("--max-stolen", type=float, default=3, metavar="PERCENT",
                         help="what a hypervisor may take of the CPUs' busy time during a measurement; above it is done again [3]")
     parser.add_argument("--tries", type=int, default=6, metavar="N", help="but not more than so often: the least disturbed counts [6]")
-    parser.set_defaults(taken=[])
+    parser.add_argument("--patience", type=float, default=0, metavar="S",
+                        help="wait for so long, altogether, until the hypervisor takes less than that ahead of a measurement [0]")
+    parser.set_defaults(taken=[], waited=0)
 
 
 def busy_and_stolen():
@@ -132,16 +136,40 @@ def busy_and_stolen():
     return user + nice + system + irq + softirq + stolen, stolen
 
 
+def share_taken(before):
+    """What a hypervisor took since then of the CPUs' busy time, in percent."""
+    busy, stolen = (now - then for then, now in zip(before, busy_and_stolen()))
+    return 100 * stolen / max(busy, 1)
+
+
+def is_quiet(args):
+    """Only a busy CPU shows what is taken of it."""
+    before = busy_and_stolen()
+    spinners = [subprocess.Popen(["timeout", str(PROBE_S), "sh", "-c", "while :; do :; done"]) for _ in range(os.cpu_count())]
+    for spinner in spinners:
+        spinner.wait()
+    return share_taken(before) <= args.max_stolen
+
+
+def await_quiet(args):
+    """As long as --patience lasts."""
+    began = time.monotonic()
+    while args.waited + time.monotonic() - began < args.patience and not is_quiet(args):
+        time.sleep(REST_S)
+    if args.patience:
+        args.waited += time.monotonic() - began
+
+
 def quietly(args, measured, *given):
     """What @measured(*given) returned when the hypervisor took least; args.taken gets the percentage. None if it failed, which ends it."""
     tries = []
     while not tries or (len(tries) < args.tries and tries[-1][0] > args.max_stolen):
-        busy, stolen = busy_and_stolen()
+        await_quiet(args)
+        before = busy_and_stolen()
         result = measured(*given)
         if result is None:
             return None
-        busy, stolen = (after - before for before, after in zip((busy, stolen), busy_and_stolen()))
-        tries.append((100 * stolen / max(busy, 1), result))
+        tries.append((share_taken(before), result))
     least = min(tries, key=lambda t: t[0])
     args.taken.append(least[0])
     return least[1]
@@ -151,7 +179,8 @@ def told_quiet(args):
     """What quietly() did, for the page."""
     return (f"A measurement during which a hypervisor took more than {args.max_stolen:g} % of the CPUs' busy time was done again, "
             f"up to {max(args.tries - 1, 0)} times, and the least disturbed counts: of the {len(args.taken)} that count, "
-            f"{sum(t > args.max_stolen for t in args.taken)} were still disturbed.")
+            f"{sum(t > args.max_stolen for t in args.taken)} were still disturbed."
+            + (f" Ahead of them it was waited for quiet moments, {args.waited:.0f} s in all." if args.patience else ""))
 
 
 def pinned(args):
