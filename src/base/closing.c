@@ -79,9 +79,26 @@ static void learn(uint64_t ns, unsigned int n)
 	waiting.slow = took_long ? MIN(waiting.slow + 1, SLOW) : 0;
 }
 
-/* With the lock held before and after, not meanwhile. */
-static void close_taken(int *fd, unsigned int n)
+/* With the lock held: moves the last of what waits to @fd, @most at most. */
+static unsigned int take(int *fd, unsigned int most)
 {
+	unsigned int have = atomic_load(&waiting.n), n = MIN(have, most);
+
+	memcpy(fd, waiting.fd + have - n, n * sizeof(*fd));
+	atomic_store(&waiting.n, have - n);
+	if (waiting.apart_since) {
+		atomic_store(&waiting.apart_since, have > n ? clock_ns() : 0);
+		if (have > n)
+			pthread_cond_signal(&waiting.work);
+	}
+	return n;
+}
+
+/* With the lock held before and after, not meanwhile. */
+static void close_some(unsigned int most)
+{
+	int fd[CLOSING_MAX];
+	unsigned int n = take(fd, most);
 	uint64_t began;
 
 	if (!n)
@@ -95,18 +112,6 @@ static void close_taken(int *fd, unsigned int n)
 	waiting.unclosed -= n;
 	waiting.closed += n;
 	pthread_cond_broadcast(&waiting.done);
-}
-
-/* With the lock held: moves the last of what waits to @fd, @most at most. */
-static unsigned int take(int *fd, unsigned int most)
-{
-	unsigned int have = atomic_load(&waiting.n), n = MIN(have, most);
-
-	memcpy(fd, waiting.fd + have - n, n * sizeof(*fd));
-	atomic_store(&waiting.n, have - n);
-	if (waiting.apart_since)
-		atomic_store(&waiting.apart_since, have > n ? clock_ns() : 0);
-	return n;
 }
 
 /* No more than half of what may wait: while one is being closed another gathers. */
@@ -137,19 +142,12 @@ static void gather(void)
 
 static void *close_apart(void *arg)
 {
-	int some[CLOSING_MAX];
-
 	(void)arg;
 	pthread_mutex_lock(&waiting.lock);
 	for (;;) {
-		unsigned int n;
-
 		gather();
 		waiting.free--;
-		n = take(some, batch_size());
-		if (waiting.apart_since)
-			pthread_cond_signal(&waiting.work);
-		close_taken(some, n);
+		close_some(batch_size());
 		waiting.free++;
 	}
 	return NULL;
@@ -188,8 +186,8 @@ static bool leave_apart(unsigned int n, unsigned int batch)
 void closing_add(int fd)
 {
 	unsigned int batch = batch_size();
-	int full[CLOSING_MAX];
 	unsigned int n;
+	bool due;
 
 	if (fd < 0)
 		return;
@@ -201,12 +199,10 @@ void closing_add(int fd)
 	n = atomic_load(&waiting.n);
 	waiting.fd[n++] = fd;
 	waiting.unclosed++;
-	if (leave_apart(n, batch) ? waiting.unclosed >= waiting.most : n >= batch) {
-		atomic_store(&waiting.n, n);
-		close_taken(full, take(full, batch));
-	} else {
-		atomic_store(&waiting.n, n);
-	}
+	due = leave_apart(n, batch) ? waiting.unclosed >= waiting.most : n >= batch;
+	atomic_store(&waiting.n, n); /* who sees it sees whether it is apart */
+	if (due)
+		close_some(batch);
 	pthread_mutex_unlock(&waiting.lock);
 }
 
@@ -222,22 +218,19 @@ bool closing_waits(void)
 
 void closing_flush(void)
 {
-	int all[CLOSING_MAX];
-
 	autolock(&waiting.lock);
-	close_taken(all, take(all, CLOSING_MAX));
+	close_some(CLOSING_MAX);
 }
 
 bool closing_finish(void)
 {
-	int all[CLOSING_MAX];
 	uint64_t before, wanted, until;
 
 	autolock(&waiting.lock);
 	before = waiting.closed;
 	wanted = before + waiting.unclosed;
 	until = clock_ns() + FINISH_NS;
-	close_taken(all, take(all, CLOSING_MAX));
+	close_some(CLOSING_MAX);
 	while (waiting.closed < wanted && thread_wait(&waiting.done, &waiting.lock, until))
 		continue;
 	return waiting.closed > before;

@@ -241,24 +241,31 @@ static struct inode *alloc(struct inode_table *t)
 	return i;
 }
 
+static bool evict_and_close(struct inode_table *t)
+{
+	bool gone = evict(t);
+
+	if (gone)
+		closing_finish();
+	return gone;
+}
+
 #define LOWER_TRIES 4
 
 /* All descriptors up to the ceiling are taken: one that waits to be closed, or of a record that goes, may do.
  */
 static bool lower(struct inode_table *t, int *fd)
 {
-	bool more = closing_finish() || evict(t);
+	bool more = closing_finish() || evict_and_close(t);
 
 	for (int n = 0; more && n < LOWER_TRIES; n++) {
-		int other;
+		int other = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
 
-		closing_finish();
-		other = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
 		if (other < 0)
 			return false;
 		close(*fd);
 		*fd = other;
-		more = other >= t->fd_ceiling && evict(t);
+		more = other >= t->fd_ceiling && evict_and_close(t);
 	}
 	return *fd < t->fd_ceiling;
 }

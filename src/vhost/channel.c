@@ -264,8 +264,8 @@ static void await_memory(struct channel *ch, uint64_t before)
 
 	autolock(&ch->seen_lock);
 	until = start + patience(ch);
-	while (ch->tables == before && now_ns() < until)
-		thread_wait(&ch->seen, &ch->seen_lock, (uint64_t)until);
+	while (ch->tables == before && thread_wait(&ch->seen, &ch->seen_lock, (uint64_t)until))
+		continue;
 	if (ch->tables == before)
 		ch->missed++;
 	else

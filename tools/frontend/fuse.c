@@ -32,7 +32,7 @@ static unsigned int max_segs(const struct fc_config *cfg)
 /* Bytes of data that lie in one piece of guest memory. */
 static size_t run_size(const struct fc_config *cfg)
 {
-	return cfg->layout == FC_PAGES ? PAGE * MAX(cfg->page_run, 1) : PAGE;
+	return PAGE * MAX(cfg->page_run, 1);
 }
 
 static int slot_init(struct fuse_client *c, struct fc_slot *s)
