@@ -156,20 +156,31 @@ static void open_large_at(int fd)
 	close(large);
 }
 
-/* Until somebody else has closed all of the first @n. */
-static void await_closed(int n)
+/* Until @is holds of @arg, which somebody else sees to. */
+static void await(bool (*is)(int arg), int arg)
 {
-	int open;
-
-	for (int tries = 0; tries < PATIENCE_S * 1000; tries++) {
-		open = 0;
-		for (int i = 0; i < n; i++)
-			open += is_open(BASE_FD + i);
-		if (!open)
-			return;
+	for (int tries = 0; !is(arg) && tries < PATIENCE_S * 1000; tries++)
 		usleep(1000);
-	}
-	fail_msg("%d of %d are open", open, n);
+	assert_true(is(arg));
+}
+
+static bool is_closed(int fd)
+{
+	return !is_open(fd);
+}
+
+static bool first_are_closed(int n)
+{
+	for (int i = 0; i < n; i++)
+		if (is_open(BASE_FD + i))
+			return false;
+	return true;
+}
+
+static bool is_ours(int unused)
+{
+	(void)unused;
+	return closing_waits();
 }
 
 static void close_large(void)
@@ -178,6 +189,14 @@ static void close_large(void)
 	closing_add(BASE_FD);
 	closing_finish();
 	assert_false(is_open(BASE_FD));
+}
+
+/* What is added from now on is for a thread. */
+static void take_long(void)
+{
+	tune.close_long = 1;
+	close_large();
+	close_large();
 }
 
 /* Once is chance; after twice a thread closes, as long as that takes long. */
@@ -193,7 +212,7 @@ static void test_long(void **state)
 	open_large_at(BASE_FD);
 	closing_add(BASE_FD);
 	assert_false(closing_waits());
-	await_closed(1);
+	await(first_are_closed, 1);
 	/* More than a batch, more than a thread takes at a time. */
 	for (int i = 0; i < 60; i++)
 		open_large_at(BASE_FD + i);
@@ -201,14 +220,14 @@ static void test_long(void **state)
 		closing_add(BASE_FD + i);
 		assert_false(closing_waits());
 	}
-	await_closed(60);
+	await(first_are_closed, 60);
 	closing_finish();
 	/* It is quick again by what is asked for now: the thread finds that out. */
 	tune.close_long = 1000000;
 	open_at(BASE_FD);
 	closing_add(BASE_FD);
 	assert_false(closing_waits());
-	await_closed(1);
+	await(first_are_closed, 1);
 	closing_finish();
 	open_at(BASE_FD);
 	closing_add(BASE_FD);
@@ -220,9 +239,7 @@ static void test_long(void **state)
 static void test_long_taken(void **state)
 {
 	(void)state;
-	tune.close_long = 1;
-	close_large();
-	close_large();
+	take_long();
 	for (int i = 0; i < 100; i++) {
 		open_large_at(BASE_FD);
 		closing_add(BASE_FD);
@@ -255,6 +272,21 @@ static int hanging(int *peer)
 	return s;
 }
 
+/* All threads that close, each until its @peer is closed. */
+static void hang_threads(int *peer)
+{
+	take_long();
+	for (int i = 0; i < HANGING; i++) {
+		int s = hanging(&peer[i]);
+
+		open_large_at(BASE_FD);
+		closing_add(BASE_FD);
+		await(first_are_closed, 1);
+		closing_add(s);
+		await(is_closed, s);
+	}
+}
+
 /* Threads that hang keep nobody else's descriptors: the next one closes those, and once all hang the queues
  * may. */
 static void test_long_hangs(void **state)
@@ -262,26 +294,11 @@ static void test_long_hangs(void **state)
 	int peer[HANGING];
 
 	(void)state;
-	tune.close_long = 1;
-	close_large();
-	close_large();
-	for (int i = 0; i < HANGING; i++) {
-		int s = hanging(&peer[i]);
-
-		open_large_at(BASE_FD);
-		closing_add(BASE_FD);
-		await_closed(1);
-		closing_add(s);
-		for (int tries = 0; is_open(s) && tries < PATIENCE_S * 1000; tries++)
-			usleep(1000);
-		assert_false(is_open(s));
-	}
+	hang_threads(peer);
 	open_at(BASE_FD);
 	closing_add(BASE_FD);
 	assert_false(closing_waits());
-	for (int tries = 0; !closing_waits() && tries < PATIENCE_S * 1000; tries++)
-		usleep(1000);
-	assert_true(closing_waits());
+	await(is_ours, 0);
 	closing_flush();
 	assert_false(is_open(BASE_FD));
 	assert_false(closing_finish()); /* it does not wait for ever */
@@ -296,13 +313,8 @@ static void test_long_full(void **state)
 	int peer[HANGING];
 
 	(void)state;
-	tune.close_long = 1;
-	close_large();
-	close_large();
-	closing_finish();
 	closing_limit(20);
-	for (int i = 0; i < HANGING; i++)
-		closing_add(hanging(&peer[i]));
+	hang_threads(peer);
 	for (int i = 0; i < 100; i++) {
 		unsigned int open = 0;
 
@@ -315,7 +327,7 @@ static void test_long_full(void **state)
 	for (int i = 0; i < HANGING; i++)
 		close(peer[i]);
 	closing_finish();
-	await_closed(100);
+	await(first_are_closed, 100);
 }
 
 static void test_long_off(void **state)
