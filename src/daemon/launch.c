@@ -200,29 +200,6 @@ static void begin(struct launcher *l, int asker)
 		answer(l, false, err.text);
 }
 
-static void stop(struct launcher *l, int sig)
-{
-	l->stopping = true;
-	if (l->next.pid) {
-		l->why = "the daemon was asked to end";
-		kill(l->next.pid, l->now.pid ? SIGKILL : sig);
-	}
-	if (l->now.pid)
-		kill(l->now.pid, sig);
-}
-
-static void take_signal(struct launcher *l)
-{
-	struct signalfd_siginfo info;
-
-	if (read(l->signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || info.ssi_signo == SIGCHLD)
-		return;
-	if (info.ssi_signo != SIGUSR2)
-		stop(l, (int)info.ssi_signo);
-	else if (!l->stopping)
-		begin(l, info.ssi_code == SI_QUEUE ? info.ssi_int : 0);
-}
-
 /* @next could: who serves is asked to let it. */
 static void give(struct launcher *l)
 {
@@ -303,6 +280,31 @@ static void hear(struct launcher *l, struct daemon *d)
 		else if (r != -EPROTO && r != -ECONNRESET) /* which comes ahead of its last words */
 			hush(&d->line);
 	}
+}
+
+static void stop(struct launcher *l, int sig)
+{
+	l->stopping = true;
+	hear(l, &l->now); /* perhaps who serves has changed */
+	hear(l, &l->next);
+	if (l->next.pid) {
+		l->why = "the daemon was asked to end";
+		kill(l->next.pid, l->now.pid && !l->given ? SIGKILL : sig);
+	}
+	if (l->now.pid)
+		kill(l->now.pid, sig);
+}
+
+static void take_signal(struct launcher *l)
+{
+	struct signalfd_siginfo info;
+
+	if (read(l->signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || info.ssi_signo == SIGCHLD)
+		return;
+	if (info.ssi_signo != SIGUSR2)
+		stop(l, (int)info.ssi_signo);
+	else if (!l->stopping)
+		begin(l, info.ssi_code == SI_QUEUE ? info.ssi_int : 0);
 }
 
 static void next_ended(struct launcher *l, int status)

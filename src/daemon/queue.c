@@ -12,8 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#define WAITERS_DEFAULT	 256	  /* each is a thread */
-#define CANCEL_PERIOD_NS 10000000 /* how often a waiter is told again that it shall give up */
+#define WAITERS_DEFAULT 256 /* each is a thread */
 
 /*
  * The leader's requests come one after the other: if none has begun since, it is at the same one. A guest
@@ -84,7 +83,7 @@ static void drain(struct queue *q)
 	q->running = false;
 	server_wake_leader(q);
 	pthread_cond_broadcast(&q->lead);
-	while (q->inflight > q->waiters || q->led || (server_owes(q) && !q->ends))
+	while (q->inflight > q->waiters || q->led || (!q->ends && server_owes(q)))
 		pthread_cond_wait(&q->rest, &q->lock);
 }
 
@@ -100,7 +99,7 @@ static void abandon(struct queue *q)
 			fuse_worker_cancel(s->worker);
 		}
 		pthread_cond_broadcast(&q->runs);
-		thread_wait(&q->rest, &q->lock, clock_ns() + CANCEL_PERIOD_NS);
+		thread_wait(&q->rest, &q->lock, clock_ns() + SERVER_CANCEL_NS);
 	}
 }
 
@@ -111,13 +110,21 @@ void queue_abandon(struct queue *q)
 		abandon(q);
 }
 
-/* q->lock held; the ring was just set up. If it is another than the one that was stopped, nobody waits there.
- */
-static void take_up_waiters(struct queue *q, uint32_t base)
+/* Descriptors and in-flight records of the one mean the same in the other. */
+static bool is_same_ring(const struct vring_config *a, const struct vring_config *b)
+{
+	return a->size == b->size && a->packed == b->packed && a->desc.v == b->desc.v &&
+	       a->avail.v == b->avail.v && a->used.v == b->used.v;
+}
+
+/* q->lock held; the ring was just set up as @ring. If it is another than the one that was stopped, nobody
+ * waits there. */
+static void take_up_waiters(struct queue *q, const struct vring_config *ring, uint32_t base)
 {
 	bool waiters = q->inflight;
 
-	if (base == q->stop_base && vring_inflight(q->ring) == q->stop_inflight)
+	if (is_same_ring(ring, &q->started) && base == q->stop_base &&
+		vring_inflight(q->ring) == q->stop_inflight)
 		return;
 	abandon(q);
 	if (waiters)
@@ -153,7 +160,8 @@ int queue_start(
 	q->call = vq->call;
 	q->err = vq->err;
 	q->size = vq->ring.size;
-	take_up_waiters(q, vq->base);
+	take_up_waiters(q, &ring, vq->base);
+	q->started = ring;
 	q->running = true;
 	vring_no_kick(q->ring);
 	urgent_host(q);

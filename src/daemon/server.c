@@ -443,6 +443,16 @@ int server_add(struct queue *q)
 	return -r;
 }
 
+void server_give_lead(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	q->led = s->leads = false;
+	pthread_cond_signal(&q->lead);
+	if (!q->running)
+		pthread_cond_broadcast(&q->rest);
+}
+
 int server_hand_over(struct server *s)
 {
 	struct queue *q = s->queue;
@@ -462,8 +472,7 @@ int server_hand_over(struct server *s)
 		}
 	}
 	end_sharing(s);
-	q->led = s->leads = false;
-	pthread_cond_signal(&q->lead);
+	server_give_lead(s);
 	return 0;
 }
 

@@ -13,7 +13,8 @@
 #include "daemon/poller.h"
 #include "daemon/queue.h"
 
-#define SERVER_SPARE 2u /* more followers than these end instead of waiting for work */
+#define SERVER_SPARE	 2u	  /* more followers than these end instead of waiting for work */
+#define SERVER_CANCEL_NS 10000000 /* how often a waiter is told again that it shall give up */
 /* The most of a chain: descriptors that cross memory regions take more than one piece. */
 #define SERVER_PIECES(size) ((unsigned int)(size) + 64u)
 
@@ -66,6 +67,7 @@ struct queue {
 	bool unkicked;			    /* a chain was there at queue_look(), and nobody at it */
 	unsigned int waiters, waiting_desc; /* what those of locks take of the ring */
 	unsigned int lock_waiters;
+	struct vring_config started;	   /* what the ring was last set up as */
 	uint32_t stop_base, stop_inflight; /* the ring's when it was stopped */
 	struct server *servers;
 
@@ -88,6 +90,8 @@ void server_call_for_held(struct server *s);
 /* If it leads, or would have to see to it that somebody does, gives the lead away: 0, or -errno if there is
  * nobody to take it. */
 int server_hand_over(struct server *s);
+/* It leads no more, whoever does next. */
+void server_give_lead(struct server *s);
 /* The leader's request keeps a CPU busy, and ends soon: meanwhile another thread may lead, which is woken
  * (_share) or is at such a request itself (_lend; nothing is done if none is). */
 void server_share(struct server *s);

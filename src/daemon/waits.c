@@ -7,7 +7,9 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/cpus.h"
+#include "base/thread.h"
 #include "base/tune.h"
 
 /*
@@ -71,14 +73,32 @@ static int begin_peer(struct server *s)
 	return 0;
 }
 
+/* q->lock held; once more until the queue runs. One that waited for the front-end ends also if another
+ * request has to be alone (DESTROY): the stop of that one's queue, which may come ahead of our start, waits
+ * for it. */
+static void await_start(struct server *s)
+{
+	struct queue *q = s->queue;
+
+	if (s->lock) {
+		pthread_cond_wait(&q->runs, &q->lock);
+		return;
+	}
+	thread_wait(&q->runs, &q->lock, clock_ns() + SERVER_CANCEL_NS);
+	if (!q->running && fuse_worker_cancelled(s->worker))
+		s->abandoned = true;
+}
+
 /* q->lock held. Guest memory is touched only while the queue runs, and what is written there is pushed before
  * it stops. */
 static int await_run(struct server *s)
 {
 	struct queue *q = s->queue;
 
+	if (s->leads && !q->running) /* nobody could take the lead */
+		server_give_lead(s);
 	while (!q->running && !s->abandoned)
-		pthread_cond_wait(&q->runs, &q->lock);
+		await_start(s);
 	end_wait(s);
 	return s->abandoned ? -ECANCELED : 0;
 }

@@ -99,6 +99,8 @@ ssize_t fuse_worker_refuse(struct fuse_worker *w, struct fuse_chain *chain, int 
  * the wait.
  */
 void fuse_worker_cancel(struct fuse_worker *w);
+/* What it does now was cancelled, by whomever. */
+bool fuse_worker_cancelled(const struct fuse_worker *w);
 
 /* The guest is gone or was reset: as if DESTROY had come. No request may be in flight. Idempotent. */
 void fuse_session_reset(struct fuse_session *s);

@@ -145,6 +145,11 @@ void fuse_worker_cancel(struct fuse_worker *w)
 	pthread_kill(w->thread, FUSE_CANCEL_SIGNAL);
 }
 
+bool fuse_worker_cancelled(const struct fuse_worker *w)
+{
+	return atomic_load(&w->ctx.cancelled);
+}
+
 /* True if some worker was busy; those that wait for locks or the front-end were told to stop. */
 static bool hurry_busy(struct fuse_session *s)
 {

@@ -31,8 +31,9 @@ struct vhost_ops {
 	/* Starts queue @i. 0 or -errno with @err. */
 	int (*vq_start)(void *arg, unsigned int i, const struct vhost_vq *vq, struct mem_map *mem,
 		struct mem_log *log, struct err *err);
-	/* Stops it: when this returns, nothing of it is in flight and guest memory is not touched. Returns
-	 * its base. */
+	/* Stops it: when this returns, guest memory is not touched, and nothing of it is in flight but
+	 * requests that wait, for locks or the front-end: these go on if it is started again as it was.
+	 * Returns its base. */
 	uint32_t (*vq_stop)(void *arg, unsigned int i);
 	/* While it runs: other memory (which holds its areas), another log, or another address of its used
 	 * ring in the log. On error it is stopped and started anew. */

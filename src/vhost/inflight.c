@@ -22,13 +22,18 @@ static uint64_t region_size(const struct vhost_device *d, uint16_t queue_size)
 	return arith_align_up(vring_track_size(d->features & WIRE_F_RING_PACKED, queue_size), ALIGN);
 }
 
+static void let_go(struct vhost_device *d, const struct vhost_inflight *i)
+{
+	if (i->map) {
+		guard_drop(i->guard);
+		munmap(i->map, i->map_len);
+	}
+	save_close(d, i->fd);
+}
+
 void inflight_close(struct vhost_device *d)
 {
-	if (d->inflight.map) {
-		guard_drop(d->inflight.guard);
-		munmap(d->inflight.map, d->inflight.map_len);
-	}
-	save_close(d, d->inflight.fd);
+	let_go(d, &d->inflight);
 	d->inflight = (struct vhost_inflight){.fd = -1};
 }
 
@@ -130,6 +135,7 @@ HANDLER(handle_get_inflight_fd)
 
 HANDLER(handle_set_inflight_fd)
 {
+	const struct vhost_inflight before = d->inflight;
 	struct saved_area area;
 	struct wire_inflight w;
 	int r;
@@ -139,10 +145,10 @@ HANDLER(handle_set_inflight_fd)
 	area = (struct saved_area){.offset = w.mmap_offset, .size = w.mmap_size};
 	if (rings_any_running(d))
 		return err_set(err, EBUSY, "the records of running rings change");
-	inflight_close(d);
 	r = inflight_use(d, m->fds[0], &area, w.num_queues, w.queue_size, err);
 	if (r)
 		return r;
+	let_go(d, &before);
 	message_take_fd(m, 0);
 	rings_go_on(d);
 	return 0;

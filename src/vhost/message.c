@@ -2,6 +2,7 @@
 /* Framing of vhost-user messages: see message.h. */
 #include "vhost/message.h"
 
+#include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/order.h"
@@ -126,8 +127,12 @@ int message_receive(struct message_in *in, int sock, struct err *err)
 
 int message_adopt(struct message_in *in, struct err *err)
 {
-	int r = in->hdr.msg_len ? take_received(in, err) : 0;
+	struct msghdr *hdr = &in->hdr.msg_hdr;
+	int r;
 
+	hdr->msg_control = in->control; /* where that process had it says nothing here */
+	hdr->msg_controllen = MIN(hdr->msg_controllen, sizeof(in->control));
+	r = in->hdr.msg_len ? take_received(in, err) : 0;
 	if (!r && in->m.have >= sizeof(in->m.header))
 		r = check_header(&in->m.header, err);
 	return r;

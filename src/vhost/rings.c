@@ -108,8 +108,7 @@ static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 		.resumes = mode == VRING_TRACK_RESUME || mode == VRING_TRACK_AGAIN,
 	};
 	unsigned int i = (unsigned int)(q - d->ring);
-	struct vhost_layout was = q->was;
-	bool started = q->started;
+	const struct vhost_ring before = *q;
 	int r;
 
 	/* What it pops is in flight from then on, whether or not the message that started it is dealt with.
@@ -124,8 +123,9 @@ static int start(struct vhost_device *d, struct vhost_ring *q, struct err *err)
 	q->running = !r;
 	q->failed = r != 0;
 	if (r) {
-		q->started = started;
-		q->was = was;
+		q->started = before.started;
+		q->was = before.was;
+		q->goes_on = before.goes_on;
 	}
 	return r ? err_prefix(err, r, "queue %u", i) : 0;
 }

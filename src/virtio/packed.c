@@ -135,7 +135,8 @@ static bool waiting(const struct vring *vr)
 	return waiting_at(vr, vr->avail, vr->avail_wrap);
 }
 
-/* The entries of an indirect table follow each other; their flags other than WRITE mean nothing (2.8.7). */
+/* The entries of an indirect table follow each other; of their flags only WRITE means something (2.8.7), and
+ * INDIRECT must not be there. */
 static const char *walk_table(struct vring *vr, struct walk *w, struct table *t)
 {
 	const char *why = NULL;

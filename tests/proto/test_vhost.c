@@ -239,6 +239,30 @@ static void waits_end_with_their_ring(void **state)
 	getattr_root(vm, 1);
 }
 
+/* The same where base and number of what is in flight are as they were, and the size is not. */
+static void waits_end_with_their_size(void **state)
+{
+	struct vm *vm = *state;
+	struct drv_queue *q = &vm->queue[1];
+	struct wait w;
+	uint32_t base;
+
+	test_boot(vm, NULL, NULL);
+	wait_for_host(vm, &w);
+	OK(vm_stop_queue(vm, 1, &base));
+	fc_abandon(&vm->client[1]);
+	q->cfg.size /= 2;
+	drv_reset(q, base);
+	if (test_packed())
+		((struct vring_packed_desc *)q->desc)[q->used_idx].flags = 1 << VRING_PACKED_DESC_F_AVAIL;
+	else
+		((struct vring_used *)q->used)->idx = --q->used_idx;
+	OK(vm_start_queue(vm, 1, base));
+	close(w.host);
+	LEN(drv_wait(q, 50), 0);
+	getattr_root(vm, 1);
+}
+
 /* Some of seven wait, the others are refused, and the queue goes on; then all who wait get the lock. How many
  * they are. */
 static unsigned int crowd_waits(struct vm *vm, const struct vm_config *cfg, const char *const *args)
@@ -493,6 +517,7 @@ int main(void)
 		TEST_OWN(stop_quiesces),
 		TEST_OWN(stop_keeps_waits),
 		TEST_OWN(waits_end_with_their_ring),
+		TEST_OWN(waits_end_with_their_size),
 		TEST_OWN(waiters_in_a_small_ring),
 		TEST_OWN(waiters_of_many_descriptors),
 		TEST_OWN(waiters_beside_a_small_pool),
