@@ -15,9 +15,10 @@
  *  3. Inner namespaces. Network: no abstract sockets, no network. IPC, UTS: nothing to find. Mount: the share
  *     becomes the root, nodev and nosuid, with what is mounted beneath it, and the old root is gone. What
  *     must stay is a descriptor of /proc/self/fd, by which inodes are opened again: of a /proc without the
- *     host's (proc.c), so that it leads to own descriptors only. In mode chroot only the root changes: it
- *     holds as long as CAP_SYS_CHROOT is given up (stage 4) and no descriptor of a directory outside is left
- *     open: the caller keeps none.
+ *     host's (proc.c), so that it leads to own descriptors only. In mode chroot only the root changes, in a
+ *     pid namespace where one can be had (so that no other process's root is in that /proc): it holds as long
+ *     as CAP_SYS_CHROOT is given up (stage 4) and no descriptor of a directory outside is left open: the
+ *     caller keeps none.
  * sandbox_lock(), when all is set up and no other thread runs:
  *  4. Capabilities. What ops need stays (caps.c), all else goes for good.
  *  5. no_new_privs and, where no file handles are used, Landlock (landlock.c): should a way out of the root
@@ -29,11 +30,14 @@
 #include "sandbox/sandbox.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "sandbox/caps.h"
 #include "sandbox/stages.h"
 
 #include <cap-ng.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 static int open_dir(const char *path, int *fd, struct err *err)
@@ -62,8 +66,11 @@ static int enter_namespaces(const struct sandbox_config *cfg, struct sandbox_roo
 
 static int enter_chroot(const struct sandbox_config *cfg, struct sandbox_root *out, struct err *err)
 {
-	int r = stage_fork(cfg, &out->parent, err);
+	int r;
 
+	if (unshare(CLONE_NEWPID)) /* by others' /proc/PID/root the way would lead out */
+		log_info("the host's processes stay within reach: %s", strerrordesc_np(errno));
+	r = stage_fork(cfg, &out->parent, err);
 	if (!r)
 		r = stage_proc(true, &out->proc_self_fd, err);
 	if (r)

@@ -65,7 +65,8 @@ stop TERM
 
 start $S --socket-path=s --sandbox=chroot --rlimit-nofile=4096
 child=$(worker_of "$pid")
-same_ns "$child" mnt || fail "chroot made a namespace"
+same_ns "$child" mnt || fail "chroot made a mount namespace"
+same_ns "$child" pid && fail "chroot: the roots of the host's processes are within reach"
 [ "$(ls "/proc/$child/root/")" = inside ] || fail "chroot: the root is not the share"
 [ "$(awk '/open files/ {print $4, $5}' "/proc/$child/limits")" = "4096 4096" ] || fail "--rlimit-nofile"
 leads_out sys/kernel/core_pattern sysrq-trigger etc/passwd etc/os-release "$dir"
