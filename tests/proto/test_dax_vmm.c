@@ -204,6 +204,27 @@ static void no_answer(void **state)
 	}
 }
 
+/* DESTROY wants to be alone with a session in which a request of a queue that rests has been answered: it
+ * ends, or that queue's start and the stop of the other would wait for each other. */
+static void alone_all_the_same(void **state)
+{
+	struct fc_op destroy = {.opcode = FUSE_DESTROY};
+	struct vm *vm = *state;
+	struct asked a;
+	uint32_t base;
+
+	dax_boot(vm, dax_args);
+	ask_in_silence(vm, dax_file(vm, "f", RANGE), &a);
+	OK(vm_stop_queue(vm, 1, &base));
+	window_set_mood(&vm->window, WINDOW_WILLING);
+	LEN(fc_reap(&vm->client[1], NULL, 50), 0);
+	OK(fc_start(&vm->client[2], &destroy));
+	OK(vm_stop_queue(vm, 2, &base));
+	OK(vm_start_queue(vm, 2, base));
+	LEN(fc_wait(&vm->client[2], &destroy), 0);
+	fc_abandon(&vm->client[1]);
+}
+
 /*
  * As crosvm negotiates (devices/src/virtio/vhost_user_frontend): no BACKEND_SEND_FD, no message of guest
  * memory when it has mapped something, for which only the first requests wait. It knows one region, and has
@@ -385,6 +406,7 @@ int main(void)
 		TEST_OWN(no_room_to_grow),
 		TEST_OWN(no_room_to_follow),
 		TEST_OWN(no_answer),
+		TEST_OWN(alone_all_the_same),
 		TEST_OWN(as_crosvm),
 		TEST_OWN(device_is_reset),
 		TEST_OWN(worker_dies),
