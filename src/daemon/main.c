@@ -552,6 +552,7 @@ static int enter(struct daemon *d, struct err *err)
 	int r;
 
 	o->sandbox.supervised = o->recover;
+	o->sandbox.labels = o->fuse.security_label;
 	o->sandbox.file_handles = o->fs.handles != FS_HANDLES_NEVER;
 	o->sandbox.parent = (struct sandbox_parent){
 		.told = outside_told_by, .begin = forget_stored, .end = overdue, .arg = d};

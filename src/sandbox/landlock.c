@@ -71,7 +71,7 @@ static int allow_all(int rules, const struct landlock_places *p, uint64_t handle
 	uint64_t read = FS_READ_FILE | FS_READ_DIR;
 	uint64_t share = p->readonly ? read : handled & ~(FS_EXECUTE | FS_IOCTL_DEV);
 	autofd int self = openat(p->proc_self_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = self < 0 ? -errno : allow(rules, self, read | FS_WRITE_FILE);
+	int r = self < 0 ? -errno : allow(rules, self, read | (p->labels ? FS_WRITE_FILE : 0));
 
 	return r ? r : allow(rules, p->root, share);
 }

@@ -80,7 +80,7 @@ static int tame(int tree, struct err *err)
 				     : err_sys(err, errno, "--sandbox=namespace: nodev and nosuid" REMEDY);
 }
 
-int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err)
+int stage_inner(const struct sandbox_config *cfg, int *proc_self_fd, struct err *err)
 {
 	autofd int tree = -1;
 	int r;
@@ -90,11 +90,11 @@ int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err)
 	/* Slave, not private: what the host mounts beneath the share later shows up here too. */
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL))
 		return err_sys(err, errno, "--sandbox=namespace: mounts cannot be made our own" REMEDY);
-	tree = open_tree(AT_FDCWD, shared_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	tree = open_tree(AT_FDCWD, cfg->shared_dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
-		return err_sys(err, errno, "--shared-dir=%s cannot be bound", shared_dir);
+		return err_sys(err, errno, "--shared-dir=%s cannot be bound", cfg->shared_dir);
 	r = tame(tree, err);
 	if (!r)
-		r = stage_proc(false, proc_self_fd, err);
+		r = stage_proc(cfg, proc_self_fd, err);
 	return r ? r : swap_root(tree, err);
 }

@@ -18,11 +18,14 @@ static int set(int fs, const char *key, const char *value)
 	return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0);
 }
 
-/* A descriptor of its root, or -errno. Before Linux 5.8 it cannot show less: there nothing of it can be
- * written, labels for new files neither. */
-static int mount_proc(void)
+/*
+ * A descriptor of its root, or -errno. Nothing of it can be written, as code can be by /proc/self/mem, unless
+ * @labels for new files are; before Linux 5.8, where it cannot show less, not even these.
+ */
+static int mount_proc(bool labels)
 {
-	unsigned int attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	unsigned int attr =
+		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | (labels ? 0 : MOUNT_ATTR_RDONLY);
 	autofd int fs = fsopen("proc", FSOPEN_CLOEXEC);
 	int fd;
 
@@ -36,9 +39,10 @@ static int mount_proc(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int stage_proc(bool may_be_hosts, int *proc_self_fd, struct err *err)
+int stage_proc(const struct sandbox_config *cfg, int *proc_self_fd, struct err *err)
 {
-	autofd int root = mount_proc();
+	bool may_be_hosts = cfg->mode == SANDBOX_CHROOT;
+	autofd int root = mount_proc(cfg->labels);
 
 	if (root < 0 && !may_be_hosts)
 		return err_sys(err, -root,

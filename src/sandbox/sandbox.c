@@ -55,7 +55,7 @@ static int enter_namespaces(const struct sandbox_config *cfg, struct sandbox_roo
 	if (!r)
 		r = stage_fork(cfg, &out->parent, err);
 	if (!r)
-		r = stage_inner(cfg->shared_dir, &out->proc_self_fd, err);
+		r = stage_inner(cfg, &out->proc_self_fd, err);
 	if (!r && stage_ids_wanted(cfg)) {
 		r = stage_ids(cfg, uid, gid, err);
 		if (!r)
@@ -72,7 +72,7 @@ static int enter_chroot(const struct sandbox_config *cfg, struct sandbox_root *o
 		log_info("the host's processes stay within reach: %s", strerrordesc_np(errno));
 	r = stage_fork(cfg, &out->parent, err);
 	if (!r)
-		r = stage_proc(true, &out->proc_self_fd, err);
+		r = stage_proc(cfg, &out->proc_self_fd, err);
 	if (r)
 		return r;
 	if (chdir(cfg->shared_dir))
@@ -151,7 +151,7 @@ int sandbox_lock(const struct sandbox_config *cfg, enum sandbox_role role, const
 	if (role != SANDBOX_ALONE && prctl(PR_SET_DUMPABLE, role == SANDBOX_WORKER, 0, 0, 0))
 		return err_sys(err, errno, "memory cannot be protected");
 	if (role != SANDBOX_SUPERVISOR && landlock_fits(cfg, root)) {
-		struct landlock_places places = {root->root, root->proc_self_fd, cfg->readonly};
+		struct landlock_places places = {root->root, root->proc_self_fd, cfg->readonly, cfg->labels};
 
 		r = stage_landlock(&places, err);
 		if (r)

@@ -49,6 +49,7 @@ struct sandbox_config {
 	uint64_t rlimit_nofile; /* 0: leave it */
 	bool syslog;		/* syslog's system calls are needed */
 	bool readonly;
+	bool labels;	   /* those of new files are set in /proc */
 	bool supervised;   /* the process will be a supervisor, and so is not the one to stay outside */
 	bool file_handles; /* open_by_handle_at() is wanted, which takes a capability */
 	/* SANDBOX_NAMESPACE only: the users and groups of a user namespace; both empty: the caller alone, and

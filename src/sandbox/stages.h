@@ -19,14 +19,13 @@ int stage_fork(const struct sandbox_config *cfg, int *told, struct err *err);
  * share and gives *proc_self_fd.
  */
 int stage_outer(const struct sandbox_config *cfg, struct err *err);
-int stage_inner(const char *shared_dir, int *proc_self_fd, struct err *err);
+int stage_inner(const struct sandbox_config *cfg, int *proc_self_fd, struct err *err);
 
 /*
  * proc.c: a /proc without the host's, of the pid namespace that the process is in. Gives *proc_self_fd. Where
- * it cannot be made, that is an error, or with @may_be_hosts the host's is taken, which leads out of a
- * chroot.
+ * it cannot be made, that is an error, or in mode chroot the host's is taken, which leads out of there.
  */
-int stage_proc(bool may_be_hosts, int *proc_self_fd, struct err *err);
+int stage_proc(const struct sandbox_config *cfg, int *proc_self_fd, struct err *err);
 
 /* parent.c, in the child, whose ids have changed: dies with its parent as before. @told as stage_fork() gave
  * it. */
@@ -47,7 +46,7 @@ int stage_ids(const struct sandbox_config *cfg, uid_t uid, gid_t gid, struct err
  */
 struct landlock_places {
 	int root, proc_self_fd;
-	bool readonly;
+	bool readonly, labels;
 };
 int stage_landlock(const struct landlock_places *p, struct err *err);
 

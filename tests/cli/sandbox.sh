@@ -44,6 +44,12 @@ leads_out() {
 	done
 }
 leads_out sys/kernel/core_pattern sysrq-trigger etc/passwd etc/os-release "$dir"
+memory=0
+for f in "/proc/$child/fd"/*; do
+	[ ! -e "$f/../mem" ] || memory=$((memory + 1))
+	[ ! -e "$f/../mem" ] || ! (: >>"$f/../mem") 2>/dev/null || fail "code can be written by $(readlink "$f")/../mem"
+done
+[ "$memory" -gt 0 ] || fail "no descriptor of /proc/self/fd was seen"
 fds_of "$child" | grep -qE '\.pid|pidfd' && fail "inside: $(fds_of "$child")"
 # What the host mounts beneath the share later is seen, and can be unmounted again.
 mkdir share/sub
