@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -248,6 +249,37 @@ static void half_message_then_anew(void **state)
 	peer_tell_u64(p, WIRE_SET_VRING_CALL, 0, fd);
 }
 
+/* A process that ended behind its receive has left what it received, and its own addresses. */
+static void received_elsewhere(void **state)
+{
+	struct message_in *old =
+		mmap(NULL, sizeof(*old), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	autofd int fd = peer_eventfd();
+	struct message_in in;
+	struct err err;
+	int sock[2];
+
+	(void)state;
+	assert_ptr_not_equal(old, MAP_FAILED);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock), 0);
+	peer_write(&(struct peer){.sock = sock[0]}, &call_message, sizeof(call_message), &fd, 1);
+	old->iov = (struct iovec){&old->m.header, sizeof(old->m.header)};
+	old->hdr.msg_hdr = (struct msghdr){.msg_iov = &old->iov,
+		.msg_iovlen = 1,
+		.msg_control = old->control,
+		.msg_controllen = sizeof(old->control)};
+	assert_int_equal(recvmmsg(sock[1], &old->hdr, 1, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL), 1);
+	memcpy(&in, old, sizeof(in));
+	munmap(old, sizeof(*old));
+	assert_int_equal(message_adopt(&in, &err), 0);
+	assert_int_equal(in.m.have, sizeof(in.m.header));
+	assert_int_equal(in.m.nfds, 1);
+	assert_int_equal(message_receive(&in, sock[1], &err), 1);
+	message_clear(&in.m);
+	close(sock[0]);
+	close(sock[1]);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -264,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(gone_before_reply, setup, teardown),
 		cmocka_unit_test_setup_teardown(never_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_message_then_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(received_elsewhere, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -634,6 +634,33 @@ static void records_for_another_kind(void **state)
 	assert_null(p->q[0].vq.ring.track);
 }
 
+/* Neither records that are refused nor a start that fails change what the next start goes on from. */
+static void records_stay(void **state)
+{
+	struct peer *p = *state;
+	struct wire_inflight w = {.mmap_size = 2112, .num_queues = 1, .queue_size = 128};
+	struct wire_inflight small = {.mmap_size = 64, .num_queues = 1, .queue_size = 128};
+	struct wire_vring_state on = {0, 1};
+	autofd int fd = memfd_create("records", MFD_CLOEXEC);
+	char byte = 0;
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	peer_negotiate(p, RUNS_PROTOCOL);
+	peer_tell(p, WIRE_SET_INFLIGHT_FD, &w, sizeof(w), fd);
+	peer_ask(p, WIRE_SET_INFLIGHT_FD, &small, sizeof(small), fd, 1);
+	peer_tell_memory(p);
+	peer_tell_ring(p, 0, 0);
+	p->fail_start = EAGAIN;
+	peer_ask(p, WIRE_SET_VRING_ENABLE, &on, sizeof(on), -1, 1);
+	p->fail_start = 0;
+	peer_ask(p, WIRE_SET_VRING_ENABLE, &on, sizeof(on), -1, 0);
+	assert_true(p->q[0].running);
+	assert_int_equal(p->q[0].vq.ring.track_mode, VRING_TRACK_RESUME);
+	memset(p->q[0].vq.ring.track, 'r', 1);
+	assert_int_equal(pread(fd, &byte, 1, 0), 1);
+	assert_int_equal(byte, 'r');
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -654,6 +681,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(start_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(start_that_fails_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(records_for_another_kind, setup, teardown),
+		cmocka_unit_test_setup_teardown(records_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(reset_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(front_end_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(user_mode_linux, setup, teardown),
