@@ -5,6 +5,7 @@
  * directory.
  */
 #include "fs/cred.h"
+#include "fs/idmap.h"
 #include "fs/lock_table.h"
 #include "fs/migrate_records.h"
 #include "fs/mount.h"
@@ -208,6 +209,26 @@ static int arrived(struct fs_load *l, struct arrival *a, int r, struct err *err)
 	return missed(l, r, "the file ", shown(a));
 }
 
+/* An id that some id of the guest's stands for. */
+static bool is_guests(const struct idmap *m, uint32_t id)
+{
+	uint32_t host;
+
+	return !idmap_to_host(m, idmap_to_guest(m, id), &host) && host == id;
+}
+
+/* A stream may be forged: no owner that the guest cannot make files of gives rights to who executes one. */
+static mode_t mode_of(const struct fs *fs, const struct saved_nameless *n)
+{
+	mode_t mode = n->mode & 07777;
+
+	if (!is_guests(fs->cfg.uids, n->uid))
+		mode &= ~(mode_t)S_ISUID;
+	if (!is_guests(fs->cfg.gids, n->gid))
+		mode &= ~(mode_t)S_ISGID;
+	return mode;
+}
+
 /* A file of the share's file system that has no name either. */
 static int make_nameless(struct fs_load *l, const struct saved_nameless *n)
 {
@@ -217,7 +238,7 @@ static int make_nameless(struct fs_load *l, const struct saved_nameless *n)
 
 	if (fd < 0)
 		return l->fs->cfg.readonly ? -EROFS : -errno;
-	if (fchownat(fd, "", n->uid, n->gid, AT_EMPTY_PATH) || fchmod(fd, n->mode & 07777) ||
+	if (fchownat(fd, "", n->uid, n->gid, AT_EMPTY_PATH) || fchmod(fd, mode_of(l->fs, n)) ||
 		ftruncate(fd, (off_t)n->size))
 		return -errno;
 	return fd_take(&fd);

@@ -5,6 +5,7 @@
 
 #include "base/arith.h"
 #include "base/cleanup.h"
+#include "fs/idmap.h"
 #include "fs/migrate_records.h"
 
 #include <sys/eventfd.h>
@@ -374,12 +375,16 @@ static void test_forged_handles(void **state)
 	forged_end(&f);
 }
 
-static int put_nameless(struct forged *f, uint64_t node, uint64_t size)
+static int put_nameless_of(struct forged *f, uint64_t node, const struct saved_nameless *n)
 {
 	struct saved_inode s = {.node = node, .nlookup = 1, .type = S_IFREG, .way = SAVED_NAMELESS};
-	struct saved_nameless n = {.size = size, .mode = 0600};
 
-	return put(f, FS_RECORD_INODE, &s, sizeof(s), &n, sizeof(n));
+	return put(f, FS_RECORD_INODE, &s, sizeof(s), n, sizeof(*n));
+}
+
+static int put_nameless(struct forged *f, uint64_t node, uint64_t size)
+{
+	return put_nameless_of(f, node, &(struct saved_nameless){.size = size, .mode = 0600});
 }
 
 static int put_data(struct forged *f, uint64_t node, uint64_t off, const char *text)
@@ -412,6 +417,33 @@ static void test_forged_data(void **state)
 	assert_int_equal(put_handle(&f, 1, 20, O_RDWR, 0), 0);
 	expect_read(&f.s, (struct open_file){{20}, {1}}, 3, "\0abc");
 	forged_end(&f);
+}
+
+/* What executes as its owner is of an owner that the guest can make files of. */
+static void test_forged_owner(void **state)
+{
+	static const uint32_t owner[] = {0, 1000}, mode[] = {0755, 06755};
+	struct saved_nameless n = {.mode = 06755};
+	struct idmap *squash = idmap_new();
+	struct fs_config cfg = lenient();
+	struct op_entry e;
+	struct forged f;
+
+	(void)state;
+	fixture_need_root();
+	assert_int_equal(idmap_add(squash, "squash-guest:0:1000:10000", &(struct err){0}), 0);
+	cfg.uids = cfg.gids = squash;
+	forged_begin(&f, cfg);
+	for (unsigned int i = 0; i < ARRAY_LEN(owner); i++) {
+		n.uid = n.gid = owner[i];
+		assert_int_equal(put_nameless_of(&f, 20 + i, &n), 0);
+		assert_int_equal(put_data(&f, 20 + i, 0, ""), 0);
+		assert_int_equal(
+			fs_op_getattr(f.s.fs, &f.s.c, (struct nodeid){20 + i}, OP_NO_HANDLE, 0, &e), 0);
+		assert_int_equal(e.st.stx_mode & 07777, mode[i]);
+	}
+	forged_end(&f);
+	idmap_free(squash);
 }
 
 /* As many as the table holds, found or not, and none of them twice. */
@@ -556,6 +588,7 @@ int main(void)
 		cmocka_unit_test(test_forged_paths),
 		cmocka_unit_test(test_forged_handles),
 		cmocka_unit_test(test_forged_data),
+		cmocka_unit_test(test_forged_owner),
 		cmocka_unit_test(test_forged_many),
 		cmocka_unit_test(test_forged_readonly),
 		cmocka_unit_test(test_forged_file_handle),
