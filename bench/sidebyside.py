@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from xml.sax.saxutils import escape
 
 PROBE_S = 0.5  # as long a look at the hypervisor takes
 REST_S = 2  # between two of them
+UNKNOWN = "unknown"
 COLOURS = ("#1b6ca8", "#d9822b", "#7a9e3f", "#a04a8c", "#777777", "#b33f40")
 
 
@@ -86,11 +88,14 @@ def processes(session):
 
 
 def proportional_kib(session):
-    """Memory of all processes of a session, what they share counted once."""
+    """Memory of all processes of a session, what they share counted once; None if that of one is not to be known."""
     total = 0
     for entry in processes(session):
-        with contextlib.suppress(OSError):
-            total += int(first_line(entry / "smaps_rollup", "Pss:").split()[0])
+        pss = first_line(entry / "smaps_rollup", "Pss:")
+        if pss != UNKNOWN:
+            total += int(pss.split()[0])
+        elif first_line(entry / "status", "VmSize:") != UNKNOWN:  # it has not ended
+            return None
     return total
 
 
@@ -224,12 +229,18 @@ def best(values, least):
     return (min(values) if least else max(values)) if values else None
 
 
+def middle(values):
+    """The median of those that are known; None if none is."""
+    values = [v for v in values if v is not None]
+    return statistics.median(values) if values else None
+
+
 def first_line(path, key):
     with contextlib.suppress(OSError):
         for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
             if line.startswith(key):
                 return line.split(":", 1)[1].strip()
-    return "unknown"
+    return UNKNOWN
 
 
 def machine(work):
@@ -238,7 +249,7 @@ def machine(work):
     return [f"processor: {first_line('/proc/cpuinfo', 'model name')}, {os.cpu_count()} CPUs",
             f"memory: {first_line('/proc/meminfo', 'MemTotal')}",
             f"kernel: {platform.system()} {platform.release()}",
-            f"file system of the share: {fs.stdout.strip() or 'unknown'}",
+            f"file system of the share: {fs.stdout.strip() or UNKNOWN}",
             f"load average at the end: {load[0]:.2f} (a machine that does other things too measures those)",
             f"date: {datetime.date.today().isoformat()}"]
 
@@ -248,8 +259,8 @@ def version(command):
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         run = subprocess.run([command[0], "--version"], capture_output=True, text=True, timeout=10, check=False)
         lines = (run.stdout or run.stderr).splitlines()
-        return lines[0].strip() if lines else "unknown"
-    return "unknown"
+        return lines[0].strip() if lines else UNKNOWN
+    return UNKNOWN
 
 
 def told(daemons):

@@ -4,7 +4,9 @@
 import pathlib
 import subprocess
 import sys
+import time
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import sidebyside  # noqa: E402
@@ -32,6 +34,19 @@ class Sessions(unittest.TestCase):
 
     def test_ended_thread(self):
         self.assertGreaterEqual(sidebyside.cpu_seconds(self.process.pid), SPENT_S)
+
+    def test_memory(self):
+        self.assertGreater(sidebyside.proportional_kib(self.process.pid), 0)
+        self.process.kill()
+        while "State:\tZ" not in pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8"):
+            time.sleep(0.001)
+        self.assertEqual(sidebyside.proportional_kib(self.process.pid), 0)
+
+    def test_memory_that_is_not_told(self):
+        def told(path, key, first_line=sidebyside.first_line):
+            return "unknown" if key == "Pss:" else first_line(path, key)
+        with unittest.mock.patch.object(sidebyside, "first_line", told):
+            self.assertIsNone(sidebyside.proportional_kib(self.process.pid))
 
 
 if __name__ == "__main__":
