@@ -21,6 +21,7 @@ import tempfile
 import time
 from xml.sax.saxutils import escape
 
+START_S = 10  # that a daemon may take until it listens and takes a connection
 PROBE_S = 0.5  # as long a look at the hypervisor takes
 REST_S = 2  # between two of them
 UNKNOWN = "unknown"
@@ -57,7 +58,8 @@ def end_group(process):
 
 @contextlib.contextmanager
 def running(name, command, work):
-    """A fresh daemon on an empty share, @command with {socket} and {share} filled in: yields socket, share and its session."""
+    """A fresh daemon on an empty share, @command with {socket} and {share} filled in: yields socket, share, its session, and
+    the time.monotonic() of its start."""
     share = work / "share"
     shutil.rmtree(share, ignore_errors=True)
     share.mkdir()
@@ -65,14 +67,14 @@ def running(name, command, work):
     listens, log = run / "socket", run / "log"
     words = [w.replace("{socket}", str(listens)).replace("{share}", str(share)) for w in command]
     with open(log, "w", encoding="utf-8") as out:
+        began = time.monotonic()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     try:
-        until = time.monotonic() + 10
         while not listens.exists():
-            if process.poll() is not None or time.monotonic() > until:
+            if process.poll() is not None or time.monotonic() > began + START_S:
                 raise RuntimeError(f"{name} does not listen:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.0005)
-        yield listens, share, process.pid
+        yield listens, share, process.pid, began
     finally:
         end_group(process)
         shutil.rmtree(run, ignore_errors=True)
@@ -111,10 +113,11 @@ def cpu_seconds(session):
 def start_and_rest(name, command, work):
     """(milliseconds until a fresh daemon has answered its first message, KiB that it holds when it then has nothing to do)"""
     get_features = struct.pack("=III", 1, 1, 0)
-    began = time.monotonic()
-    with running(name, command, work) as (path, _, session), socket.socket(socket.AF_UNIX) as front_end:
-        front_end.settimeout(10)
+    with running(name, command, work) as (path, _, session, began), socket.socket(socket.AF_UNIX) as front_end:
+        front_end.settimeout(START_S)
         while front_end.connect_ex(str(path)):
+            if time.monotonic() > began + START_S:
+                raise RuntimeError(f"{name} takes no connection")
             time.sleep(0.0005)
         front_end.sendall(get_features)
         if not front_end.recv(64):
@@ -206,7 +209,7 @@ def measure(args, words):
 
 def measure_fresh(args, name, command, work, options, load):
     """measure() of a daemon that is started for it."""
-    with running(name, command, work) as (listens, share, _):
+    with running(name, command, work) as (listens, share, *_):
         return measure(args, [*options, f"--host-dir={share}", str(listens), load])
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What bench/sidebyside.py knows of a daemon's processes."""
+"""What bench/sidebyside.py knows of a daemon's processes and its start."""
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import unittest.mock
@@ -47,6 +48,16 @@ class Sessions(unittest.TestCase):
             return "unknown" if key == "Pss:" else first_line(path, key)
         with unittest.mock.patch.object(sidebyside, "first_line", told):
             self.assertIsNone(sidebyside.proportional_kib(self.process.pid))
+
+
+class Starts(unittest.TestCase):
+    def test_no_connection(self):
+        """The socket is there, but takes no connection, as that of a daemon that has ended."""
+        program = "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); time.sleep(60)"
+        daemon = [sys.executable, "-c", program, "{socket}"]
+        with tempfile.TemporaryDirectory() as work, unittest.mock.patch.object(sidebyside, "START_S", 3):
+            with self.assertRaisesRegex(RuntimeError, "one takes no connection"):
+                sidebyside.start_and_rest("one", daemon, pathlib.Path(work))
 
 
 if __name__ == "__main__":
