@@ -14,7 +14,7 @@ fail() {
 
 compare() {
 	python3 "$root/bench/compare" --bench="$BENCH" --dir="$dir" --output="$dir/page.md" --raw="$dir/raw.json" \
-		--repeats=2 --seconds=0.05 --bench-option=--warmup=0 --depths=2 --driver-cpus= --daemon-cpus= "$@" \
+		--repeats=2 --seconds=0.05 --bench-option=--warmup=0 --max-stolen=100 --depths=2 --driver-cpus= --daemon-cpus= "$@" \
 		>"$dir/out" 2>"$dir/err"
 }
 
@@ -36,11 +36,29 @@ assert len(xml.dom.minidom.parse(dir + "/page.svg").getElementsByTagName("rect")
 PY
 compare --no-local --loads=getattr "--daemon=one=false {socket}" && fail "a daemon that does not start is passed over"
 grep -q "one does not listen" "$dir/err" || fail "nothing tells which daemon does not start"
+# One that fails once is told of, too: $dir/failing does so with the first load that it is asked for.
+cat >"$dir/failing" <<'SH'
+#!/bin/sh
+rmdir "$FAILS" 2>/dev/null && exit 1
+exec "$BENCH" "$@"
+SH
+chmod +x "$dir/failing"
+export FAILS="$dir/fails"
+mkdir "$FAILS"
+compare --bench="$dir/failing" --no-local --loads=getattr "--daemon=one=$serve" && fail "a repeat that fails is passed over"
+grep -q "not measured: getattr at depth 2 with one, 1 of 2 times" "$dir/err" || fail "nothing tells how often a load was not measured"
 more=()
 for arg in ${COLOFSD_ARGS:-}; do more+=("--colofsd-option=$arg"); done
-python3 "$root/bench/tricks" --bench="$BENCH" --colofsd="$COLOFSD" --dir="$dir" --output="$dir/tricks.md" --trick=asking --repeats=1 "${more[@]}" \
-	--seconds=0.02 --bench-option=--warmup=0 --driver-cpus= --daemon-cpus= >"$dir/out" 2>"$dir/err" || fail "tricks: status $?"
+tricks() {
+	python3 "$root/bench/tricks" --bench="$BENCH" --colofsd="$COLOFSD" --dir="$dir" --output="$dir/tricks.md" --trick=asking --repeats=1 "${more[@]}" \
+		--seconds=0.02 --bench-option=--warmup=0 --max-stolen=100 --driver-cpus= --daemon-cpus= "$@" >"$dir/out" 2>"$dir/err"
+}
+tricks || fail "tricks: status $?"
 [ "$(grep -cE '^\| asking a file system once \| (small-file|create), 16 \| [0-9.k]+ / [0-9.k]+ \|' "$dir/tricks.md")" = 2 ] ||
 	fail "tricks: the page is not what it should be: $(cat "$dir/tricks.md")"
+mkdir "$FAILS"
+tricks --bench="$dir/failing" --repeats=2 && fail "tricks: a repeat that fails is passed over"
+grep -q "not measured: small-file at depth 16 for asking a file system once, 1 of 4 times" "$dir/err" ||
+	fail "tricks: nothing tells how often a load was not measured"
 [ -z "$(find "$dir" -name 'colofs-*')" ] || fail "something was left behind"
 echo "1 passed, 0 failed"
