@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# bench/guest has a real guest do rows of both kinds and writes page and chart; a daemon that the guest cannot mount is told of.
+# bench/guest has a real guest do rows of both kinds and writes page and chart; a daemon that the guest cannot mount is told of, and
+# a guest that ends.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 for program in linux.uml fio git make cc; do
@@ -37,5 +38,15 @@ assert len(xml.dom.minidom.parse(dir + "/page.svg").getElementsByTagName("rect")
 PY
 guest --rows=find --no-tmpfs --colofs-option=--boot-timeout=20 "--daemon=one=$serve --tag=other" && fail "a share that cannot be mounted is passed over"
 grep -q "not measured: find with one" "$dir/err" || fail "nothing tells what was not measured"
+# A guest that ends between two rows; the first one was done twice, once to warm up.
+cat >"$dir/colofs" <<'SH'
+#!/bin/sh
+read -r row && echo ready && read -r _ && echo "$row 1000 us" && echo end
+read -r row && echo ready && read -r _ && exec <&- && echo "$row 1000 us" && echo end
+SH
+chmod +x "$dir/colofs"
+guest --rows=find,tar --no-tmpfs --colofs="$dir/colofs" "--daemon=one=$serve --tag={tag}" && fail "a guest that ended is passed over"
+grep -q "not measured: tar with one" "$dir/err" || fail "nothing tells what a guest that ended did not do"
+grep -q '^| find | 0.00 s |$' "$dir/page.md" || fail "what a guest did ahead of its end is lost"
 [ -z "$(find "$dir" -name 'colofs-guest-*')" ] || fail "something was left behind"
 echo "1 passed, 0 failed"
