@@ -19,7 +19,10 @@ struct usage {
 	const char *no_syscalls; /* why they cannot be counted; NULL: they can */
 };
 
-/* @pid and its descendants from now on: their threads, and what those start. */
+/*
+ * @pid and the descendants that it has now: all their threads, later ones too. Of processes that are started
+ * later system calls are counted, CPU time is not.
+ */
 void usage_open(struct usage *u, pid_t pid);
 void usage_close(struct usage *u);
 
