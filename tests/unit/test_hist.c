@@ -54,6 +54,9 @@ static void test_percentiles(void **state)
 	assert_int_equal(hist_percentile(&h, 0.5), 30);
 	assert_int_equal(hist_percentile(&h, 0.9), 54);
 	assert_int_equal(hist_percentile(&h, 1), 60);
+	hist_add(&h, 61); /* half of 61 values is more than 30 of them */
+	assert_int_equal(hist_percentile(&h, 0.5), 31);
+	assert_int_equal(hist_percentile(&h, 0), 1);
 }
 
 int main(void)

@@ -43,9 +43,11 @@ void hist_merge(struct hist *to, const struct hist *from)
 
 uint64_t hist_percentile(const struct hist *h, double share)
 {
-	uint64_t want = (uint64_t)((double)h->count * share);
+	double rank = (double)h->count * share;
+	uint64_t want = (uint64_t)rank;
 	uint64_t seen = 0;
 
+	want += (double)want < rank;
 	for (unsigned int i = 0; i < HIST_BUCKETS; i++) {
 		seen += h->bucket[i];
 		if (seen && seen >= want)
