@@ -38,6 +38,8 @@ for load in out["loads"]:
     if out["target"] == "daemon":
         assert load["cpu_us_per_op"] is None or load["cpu_us_per_op"] > 0, load
         assert load["syscalls_per_op"] is None or load["syscalls_per_op"] > 0, load
+    if load["load"] == "blocking":
+        assert load["cpu_us_per_op"] is None and load["syscalls_per_op"] is None, load
     assert not load["background_refused"], load
     assert (load["background_operations"] > 0) == (load["load"] in ("blocking", "beside")), load
 PY

@@ -42,10 +42,12 @@ static void show_number(const char *name, double v)
 		printf(",\"%s\":%.3f", name, v);
 }
 
-/* Of all that was done; negative if unknown. */
+/* Negative if unknown, as with LOAD_BLOCKING: what its background takes cannot be told from the rest. */
 static double per_op(const struct result *r, double total)
 {
-	return total < 0 || !r->hist.count ? -1 : total / (double)r->hist.count;
+	if (total < 0 || !r->hist.count || r->load == LOAD_BLOCKING)
+		return -1;
+	return total / (double)r->hist.count;
 }
 
 static void result_json(const struct result *r)
