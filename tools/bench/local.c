@@ -302,14 +302,17 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
-static int run_workers(struct worker *w, unsigned int n)
+static int run_workers(struct worker *w, unsigned int n, double seconds)
 {
 	autofree pthread_t *thread = calloc(n, sizeof(*thread));
+	uint64_t end = seconds > 0 ? bench_now() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
 	unsigned int started = 0;
 
-	for (; thread && started < n; started++)
+	for (; thread && started < n; started++) {
+		w[started].end = end;
 		if (pthread_create(&thread[started], NULL, run_worker, &w[started]))
 			break;
+	}
 	for (unsigned int i = 0; i < started; i++)
 		pthread_join(thread[i], NULL);
 	return started == n ? 0 : -EAGAIN;
@@ -337,7 +340,7 @@ int local_run(
 {
 	unsigned int n = f->opt->threads;
 	autofree struct worker *w = calloc(n, sizeof(*w));
-	uint64_t began = bench_now();
+	uint64_t began;
 	int r = w ? 0 : -ENOMEM;
 
 	if (load == LOAD_BLOCKING || load == LOAD_BESIDE)
@@ -345,10 +348,10 @@ int local_run(
 	for (unsigned int i = 0; i < n && !r; i++) {
 		r = worker_init(&w[i], f, i, ops);
 		w[i].load = load;
-		w[i].end = seconds > 0 ? began + (uint64_t)(seconds * 1e9) : UINT64_MAX;
 	}
+	began = bench_now();
 	if (!r)
-		r = run_workers(w, n);
+		r = run_workers(w, n, seconds);
 	if (r)
 		err_sys(err, -r, "%s: setting up", bench_load_name[load]);
 	res->seconds += (double)(bench_now() - began) / 1e9;
