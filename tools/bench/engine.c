@@ -40,10 +40,12 @@ static void count(struct lane *l, uint64_t now)
 {
 	struct engine *e = l->engine;
 
-	if (l->role == ROLE_LOAD)
+	if (l->role == ROLE_LOAD) {
 		hist_add(&e->hist, now - l->began);
-	else
+		e->last = now;
+	} else {
 		e->background++;
+	}
 	l->round++;
 }
 
@@ -252,13 +254,18 @@ static int run_threads(struct engine *e, unsigned int n, double seconds, uint64_
 	return started == n ? 0 : -EAGAIN;
 }
 
-static int gather(const struct engine *e, unsigned int n, struct result *res, struct err *err)
+/* What a background needs to come to its end is not the load's time. */
+static int gather(const struct engine *e, unsigned int n, uint64_t began, struct result *res, struct err *err)
 {
+	uint64_t last = began;
+
 	for (unsigned int i = 0; i < n; i++) {
+		last = MAX(last, e[i].last);
 		hist_merge(&res->hist, &e[i].hist);
 		res->background += e[i].background;
 		res->refused += e[i].refused;
 	}
+	res->seconds += (double)(last - began) / 1e9;
 	for (unsigned int i = 0; i < n; i++)
 		if (e[i].error)
 			return err_set(err, -e[i].error, "%s", e[i].err.text);
@@ -284,13 +291,12 @@ int engine_run(struct fixture *f, enum load_id load, double seconds, uint64_t op
 	began = bench_now();
 	if (!r)
 		r = run_threads(e, n, seconds, ops);
-	res->seconds += (double)(bench_now() - began) / 1e9;
 	if (beside)
 		res->background += beside_stop(beside);
 	if (r)
 		err_sys(err, -r, "%s: setting up", bench_load_name[load]);
 	else
-		r = gather(e, n, res, err);
+		r = gather(e, n, began, res, err);
 	if (!r)
 		r = target_settle(f->t) ? err_set(err, EIO, "the high-priority queue is stuck") : 0;
 	if (!r && locked) /* no waiter may have been there to make the last of them ask for it */

@@ -62,6 +62,7 @@ struct engine {
 	uint64_t random;
 	uint64_t cursor; /* of the sequential loads */
 	uint64_t end, ops_left;
+	uint64_t last; /* when an operation was counted last */
 	struct hist hist;
 	uint64_t background, refused;
 	int error;
