@@ -68,12 +68,13 @@ static void move(struct lane *l, bool answered)
 		count(l, now);
 		answered = false;
 	}
-	if (r == STEP_ASK)
+	if (r == STEP_ASK) {
 		r = fc_start(e->c, &l->op);
-	if (r < 0) {
-		err_set(&e->err, -r, "%s: a request could not be made", bench_load_name[l->load]);
-		fail(e, r);
+		if (r < 0)
+			err_set(&e->err, -r, "%s: a request could not be made", bench_load_name[l->load]);
 	}
+	if (r < 0)
+		fail(e, r);
 }
 
 static bool tolerated(const struct fc_op *op)
