@@ -176,20 +176,29 @@ static uint8_t *buffer(const struct worker *w)
 	return w->memory + w->round % w->buffers * BENCH_BIG;
 }
 
-static const char *transfer(struct worker *w, size_t len, uint64_t off, bool write)
+static const char *read_part(struct worker *w, int fd, size_t len, uint64_t off, uint64_t seed)
 {
-	bool verify = w->f->opt->verify;
 	uint8_t *buf = buffer(w);
-	ssize_t n;
 
-	if (write && verify)
-		bench_fill(buf, len, off, 0);
-	n = write ? pwrite(w->f->data, buf, len, (off_t)off) : pread(w->f->data, buf, len, (off_t)off);
-	if (n != (ssize_t)len)
-		return "a short transfer";
-	if (!write && verify && !bench_check(buf, len, off, 0))
+	if (pread(fd, buf, len, (off_t)off) != (ssize_t)len)
+		return "a short read";
+	if (w->f->opt->verify && !bench_check(buf, len, off, seed))
 		return "other data than was written";
 	return NULL;
+}
+
+/* With --verify other bytes each time, which are read back. */
+static const char *write_part(struct worker *w, int fd, size_t len, uint64_t off)
+{
+	bool verify = w->f->opt->verify;
+	uint64_t seed = verify ? bench_now() : 0;
+	uint8_t *buf = buffer(w);
+
+	if (verify)
+		bench_fill(buf, len, off, seed);
+	if (pwrite(fd, buf, len, (off_t)off) != (ssize_t)len)
+		return "a short write";
+	return verify ? read_part(w, fd, len, off, seed) : NULL;
 }
 
 static uint64_t random_block(struct worker *w)
@@ -207,22 +216,32 @@ static uint64_t next_big(struct worker *w)
 
 static const char *do_randread(struct worker *w)
 {
-	return transfer(w, BENCH_BLOCK, random_block(w), false);
+	return read_part(w, w->f->data, BENCH_BLOCK, random_block(w), 0);
+}
+
+/* What is written and read back goes behind what is only read, where each thread has BENCH_BIG bytes. */
+static uint64_t own_part(const struct worker *w)
+{
+	return w->f->opt->file_size + (uint64_t)w->id * BENCH_BIG;
 }
 
 static const char *do_randwrite(struct worker *w)
 {
-	return transfer(w, BENCH_BLOCK, random_block(w), true);
+	uint64_t off = random_block(w);
+
+	if (w->f->opt->verify)
+		off = own_part(w) + off % BENCH_BIG;
+	return write_part(w, w->f->data, BENCH_BLOCK, off);
 }
 
 static const char *do_seqread(struct worker *w)
 {
-	return transfer(w, BENCH_BIG, next_big(w), false);
+	return read_part(w, w->f->data, BENCH_BIG, next_big(w), 0);
 }
 
 static const char *do_seqwrite(struct worker *w)
 {
-	return transfer(w, BENCH_BIG, next_big(w), true);
+	return write_part(w, w->f->data, BENCH_BIG, w->f->opt->verify ? own_part(w) : next_big(w));
 }
 
 static const char *do_small(struct worker *w)
@@ -243,13 +262,18 @@ static const char *do_small(struct worker *w)
 
 static const char *do_create(struct worker *w)
 {
+	int access = w->f->opt->verify ? O_RDWR : O_WRONLY;
+	const char *wrong;
 	autofd int fd = -1;
 	char name[32];
 
 	number(name, "new", w->id);
-	fd = openat(w->f->scratch, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, buffer(w), BENCH_BLOCK) != BENCH_BLOCK)
-		return "a file was not created and written";
+	fd = openat(w->f->scratch, name, O_CREAT | O_EXCL | access | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return "a file was not created";
+	wrong = write_part(w, fd, BENCH_BLOCK, 0);
+	if (wrong)
+		return wrong;
 	close(fd_take(&fd));
 	return unlinkat(w->f->scratch, name, 0) ? "a file was not unlinked" : NULL;
 }

@@ -57,7 +57,7 @@ static const struct opt_row rows[] = {
 		"bytes that a READDIRPLUS asks for [4K, as Linux up to 6.14]"},
 	{OPT_HOST_DIR, "host-dir", "DIR",
 		"the shared directory; cold reads of the loads blocking and beside need it"},
-	{OPT_VERIFY, "verify", NULL, "compare all data that is read with what was written"},
+	{OPT_VERIFY, "verify", NULL, "compare all data, what was written too, with what it must be"},
 	{OPT_JSON, "json", NULL, "print one JSON object"},
 	{OPT_VERSION, "version", NULL, "print the version"},
 	{OPT_HELP, "help", NULL, "this text"},

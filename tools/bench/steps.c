@@ -164,6 +164,29 @@ static uint32_t next_range(struct lane *l)
 	return len;
 }
 
+/* What is written and read back goes behind what is only read, where each lane has BENCH_BIG bytes. */
+static uint32_t own_range(struct lane *l)
+{
+	struct engine *e = l->engine;
+
+	l->file = e->f->data;
+	l->off = e->t->opt->file_size + (uint64_t)l->id * BENCH_BIG;
+	if (l->now != LOAD_RANDWRITE)
+		return e->t->io_max;
+	l->off += bench_random_part(&e->random, BENCH_BIG, BENCH_BLOCK);
+	return BENCH_BLOCK;
+}
+
+/* A write is answered; with --verify it is read back. */
+static int check_written(struct lane *l)
+{
+	if (l->out.write.size != l->in.write.size)
+		return wrong(l, "a short write");
+	if (!l->engine->t->opt->verify)
+		return STEP_DONE;
+	return ask_read(l, FUSE_READ, l->in.write.size, true);
+}
+
 static int step_read(struct lane *l)
 {
 	if (l->step)
@@ -171,11 +194,17 @@ static int step_read(struct lane *l)
 	return ask_read(l, FUSE_READ, next_range(l), l->engine->t->opt->verify);
 }
 
+/* Other bytes each time, so that those of the last time are not taken for them. */
 static int step_write(struct lane *l)
 {
-	if (l->step)
-		return l->out.write.size == l->in.write.size ? STEP_DONE : wrong(l, "a short write");
-	return ask_write(l, next_range(l), 0);
+	switch (l->step) {
+	case 0:
+		return ask_write(l, l->engine->t->opt->verify ? own_range(l) : next_range(l), l->began);
+	case 1:
+		return check_written(l);
+	default:
+		return check_data(l, l->in.read.size, l->began);
+	}
 }
 
 /* Takes ENOSYS for an answer that saves all further requests of the kind. */
@@ -247,15 +276,30 @@ static int ask_create(struct lane *l)
 {
 	snprintf(l->name, sizeof(l->name), "new-%u", l->id);
 	l->in.create = (struct fuse_create_in){
-		.flags = O_CREAT | O_EXCL | O_WRONLY, .mode = S_IFREG | 0644, .umask = 022};
+		.flags = O_CREAT | O_EXCL | (l->engine->t->opt->verify ? O_RDWR : O_WRONLY),
+		.mode = S_IFREG | 0644,
+		.umask = 022};
 	ask(l, FUSE_CREATE, l->engine->f->scratch, sizeof(l->in.create));
 	add_name(l);
 	return want(l, sizeof(l->out.created));
 }
 
+/* Steps 3 to 5 of step_create(). */
+static int close_and_unlink(struct lane *l)
+{
+	int r = step_close(l, 3);
+
+	if (r)
+		return r;
+	l->step = 5;
+	ask(l, FUSE_UNLINK, l->engine->f->scratch, 0);
+	add_name(l);
+	return STEP_ASK;
+}
+
 static int step_create(struct lane *l)
 {
-	int r;
+	int r = STEP_DONE;
 
 	switch (l->step) {
 	case 0:
@@ -263,24 +307,21 @@ static int step_create(struct lane *l)
 	case 1:
 		l->file = (struct fc_file){l->out.created.entry.nodeid, l->out.created.open.fh};
 		l->off = 0;
-		return ask_write(l, BENCH_BLOCK, l->id);
+		return ask_write(l, BENCH_BLOCK, l->began);
 	case 2:
-		if (l->out.write.size != BENCH_BLOCK)
-			return wrong(l, "a short write");
-		__attribute__((fallthrough));
+		r = check_written(l);
+		l->step += r == STEP_DONE;
+		break;
 	case 3:
-	case 4:
-		r = step_close(l, 2);
-		if (r)
-			return r;
-		l->step = 4;
-		ask(l, FUSE_UNLINK, l->engine->f->scratch, 0);
-		add_name(l);
-		return STEP_ASK;
-	default:
+		r = check_data(l, BENCH_BLOCK, l->began);
+		break;
+	case 6:
 		target_forget(l->engine->t, l->file.node, 1);
 		return STEP_DONE;
+	default:
+		break;
 	}
+	return r ? r : close_and_unlink(l);
 }
 
 /* One reply's entries: their number, or -errno. The guest knows each of them from now on. */
