@@ -141,17 +141,17 @@ static unsigned int waiting(const struct engine *e)
 
 static int set_lock(struct fuse_client *c, const struct fixture *f, uint32_t type)
 {
-	struct fuse_lk_in in = {.fh = f->data.fh, .owner = ENGINE_HOLDER};
+	struct fuse_lk_in in = {.fh = f->blocks.fh, .owner = ENGINE_HOLDER};
 
 	in.lk = (struct fuse_file_lock){.end = FC_OFFSET_MAX, .type = type, .pid = 1};
-	return fc_setlk(c, f->data.node, &in);
+	return fc_setlk(c, f->blocks.node, &in);
 }
 
 static void start_unlock(struct engine *e, struct lane *l)
 {
-	l->in.lock = (struct fuse_lk_in){.fh = e->f->data.fh, .owner = ENGINE_HOLDER};
+	l->in.lock = (struct fuse_lk_in){.fh = e->f->blocks.fh, .owner = ENGINE_HOLDER};
 	l->in.lock.lk = (struct fuse_file_lock){.end = FC_OFFSET_MAX, .type = F_UNLCK, .pid = 1};
-	l->op = (struct fc_op){.opcode = FUSE_SETLK, .node = e->f->data.node, .nargs = 1};
+	l->op = (struct fc_op){.opcode = FUSE_SETLK, .node = e->f->blocks.node, .nargs = 1};
 	l->op.arg[0] = (struct iovec){&l->in.lock, sizeof(l->in.lock)};
 	if (fc_start(e->c, &l->op))
 		fail(e, -EBUSY);

@@ -44,9 +44,9 @@ static int make_open(struct fixture *f, uint64_t parent, const char *name, struc
 	return r;
 }
 
-static int write_file(struct fixture *f, struct fc_file file, uint64_t size, uint64_t seed)
+/* By requests of @chunk bytes. */
+static int write_file(struct fixture *f, struct fc_file file, uint64_t size, size_t chunk, uint64_t seed)
 {
-	size_t chunk = MIN(f->t->io_max, size);
 	autofree uint8_t *buf = malloc(chunk);
 	ssize_t r = 0;
 
@@ -71,7 +71,7 @@ static int make_unknown(struct fixture *f, uint64_t parent, const char *name, ui
 	if (r)
 		return r;
 	if (size)
-		r = write_file(f, file, size, seed);
+		r = write_file(f, file, size, BENCH_BLOCK, seed);
 	if (!r && !f->t->no_open)
 		r = fc_release(CLIENT(f), file);
 	target_forget(f->t, file.node, 1);
@@ -125,13 +125,21 @@ static int open_on_host(struct fixture *f)
 	return cold_open(&f->cold_host, path);
 }
 
+/* What the host keeps of a file in memory is in pieces as large as the writes that made it. */
+static int make_data(struct fixture *f, const char *name, size_t chunk, struct fc_file *file)
+{
+	int r = make_open(f, f->dir, name, file);
+
+	return r ? r : write_file(f, *file, f->t->opt->file_size, chunk, 0);
+}
+
 static int make_cold(struct fixture *f)
 {
 	char name[32];
 	int r = make_open(f, f->dir, "cold", &f->cold);
 
 	if (!r)
-		r = write_file(f, f->cold, f->t->opt->file_size, 0);
+		r = write_file(f, f->cold, f->t->opt->file_size, f->t->io_max, 0);
 	if (!r)
 		r = fc_fsync(CLIENT(f), f->cold, false);
 	for (unsigned int i = 0; i < FIXTURE_SYNCED && !r; i++) {
@@ -174,11 +182,10 @@ static int make_all(struct fixture *f)
 		r = make_unknowns(f, "small", &f->small, BENCH_SMALL, BENCH_BLOCK);
 	if (!r && o->load[LOAD_LIST])
 		r = make_unknowns(f, "list", &f->list, o->entries, 0);
-	if (!r && (any_load(o, LOAD_RANDREAD, LOAD_SEQWRITE) || any_load(o, LOAD_MIX, LOAD_BESIDE))) {
-		r = make_open(f, f->dir, "data", &f->data);
-		if (!r)
-			r = write_file(f, f->data, o->file_size, 0);
-	}
+	if (!r && any_load(o, LOAD_SEQREAD, LOAD_SEQWRITE))
+		r = make_data(f, "data", f->t->io_max, &f->data);
+	if (!r && (any_load(o, LOAD_RANDREAD, LOAD_RANDWRITE) || any_load(o, LOAD_MIX, LOAD_BESIDE)))
+		r = make_data(f, "blocks", BENCH_BLOCK, &f->blocks);
 	if (!r && any_load(o, LOAD_BLOCKING, LOAD_BESIDE))
 		r = make_cold(f);
 	return r ? r : target_settle(f->t);
@@ -226,7 +233,7 @@ static void remove_numbered(struct fixture *f, uint64_t dir, const char *stem, u
 
 int fixture_remove(struct fixture *f, struct err *err)
 {
-	static const char *const single[] = {"open", "data", "cold"};
+	static const char *const single[] = {"open", "data", "blocks", "cold"};
 	int r;
 
 	if (!f->dir)
@@ -235,6 +242,7 @@ int fixture_remove(struct fixture *f, struct err *err)
 	for (unsigned int i = 0; i < BENCH_KNOWN; i++)
 		release(f, f->known_file[i]);
 	release(f, f->data);
+	release(f, f->blocks);
 	release(f, f->cold);
 	for (unsigned int i = 0; i < FIXTURE_SYNCED; i++) {
 		cleanup_fd(&f->synced_host[i]);

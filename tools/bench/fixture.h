@@ -16,7 +16,7 @@ struct fixture {
 	uint64_t small, list, scratch; /* directories */
 	uint64_t known[BENCH_KNOWN];   /* files known-NNN */
 	struct fc_file known_file[BENCH_KNOWN];
-	struct fc_file data, cold; /* of opt->file_size bytes */
+	struct fc_file data, blocks, cold; /* of opt->file_size bytes; @blocks was written by BENCH_BLOCK */
 	struct fc_file synced[FIXTURE_SYNCED];
 	/* The host's view of them; -1: none. */
 	struct cold cold_host;

@@ -33,16 +33,16 @@ static unsigned int next_index(const struct worker *w, unsigned int count)
 	return (unsigned int)((w->id + w->round * w->f->opt->threads) % count);
 }
 
-static int make_file(struct local *f, int dir, const char *name, uint64_t size, uint64_t seed)
+/* By writes of @chunk bytes: what the host keeps of it in memory is in pieces as large. */
+static int make_file(int dir, const char *name, uint64_t size, size_t chunk, uint64_t seed)
 {
 	autofree uint8_t *buf = malloc(BENCH_BIG);
 	autofd int fd = openat(dir, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
 
-	(void)f;
 	if (!buf || fd < 0)
 		return -1;
 	for (uint64_t off = 0; off < size;) {
-		size_t len = (size_t)MIN(size - off, (uint64_t)BENCH_BIG);
+		size_t len = (size_t)MIN(size - off, (uint64_t)chunk);
 
 		bench_fill(buf, len, off, seed);
 		if (pwrite(fd, buf, len, (off_t)off) != (ssize_t)len)
@@ -67,7 +67,7 @@ static int make_files(struct local *f, int dir, const char *stem, unsigned int c
 		int fd;
 
 		number(name, stem, i);
-		fd = make_file(f, dir, name, size, i + 1);
+		fd = make_file(dir, name, size, BENCH_BLOCK, i + 1);
 		if (fd < 0)
 			return -1;
 		if (dir == f->dir)
@@ -82,7 +82,8 @@ int local_make(struct local *f, const struct options *opt, struct err *err)
 {
 	autofd int top = open(opt->where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	*f = (struct local){.opt = opt, .dir = -1, .small = -1, .list = -1, .scratch = -1, .data = -1};
+	*f = (struct local){
+		.opt = opt, .dir = -1, .small = -1, .list = -1, .scratch = -1, .data = -1, .blocks = -1};
 	snprintf(f->name, sizeof(f->name), "colofs-bench-%d", (int)getpid());
 	if (top < 0)
 		return err_sys(err, errno, "%s", opt->where);
@@ -93,8 +94,10 @@ int local_make(struct local *f, const struct options *opt, struct err *err)
 	f->list = make_dir(f->dir, "list");
 	f->scratch = make_dir(f->dir, "scratch");
 	if (f->small >= 0 && f->list >= 0 && f->scratch >= 0)
-		f->data = make_file(f, f->dir, "data", opt->file_size, 0);
-	if (f->data < 0 || make_files(f, f->dir, "known", BENCH_KNOWN, 0) ||
+		f->data = make_file(f->dir, "data", opt->file_size, BENCH_BIG, 0);
+	if (f->data >= 0)
+		f->blocks = make_file(f->dir, "blocks", opt->file_size, BENCH_BLOCK, 0);
+	if (f->blocks < 0 || make_files(f, f->dir, "known", BENCH_KNOWN, 0) ||
 		make_files(f, f->small, "small", BENCH_SMALL, BENCH_BLOCK) ||
 		make_files(f, f->list, "list", opt->entries, 0))
 		return err_sys(err, errno, "preparing files in %s", opt->where);
@@ -128,10 +131,11 @@ int local_remove(struct local *f, struct err *err)
 	remove_numbered(f, &f->scratch, "scratch", 0);
 	remove_numbered(f, &f->dir, "known", BENCH_KNOWN);
 	unlinkat(f->dir, "data", 0);
+	unlinkat(f->dir, "blocks", 0);
 	for (unsigned int i = 0; i < f->known_count; i++)
 		close(f->known[i]);
-	if (f->data >= 0)
-		close(f->data);
+	cleanup_fd(&f->data);
+	cleanup_fd(&f->blocks);
 	close(f->dir);
 	if (unlinkat(top, f->name, AT_REMOVEDIR))
 		return err_sys(err, errno, "removing %s/%s", f->opt->where, f->name);
@@ -216,7 +220,7 @@ static uint64_t next_big(struct worker *w)
 
 static const char *do_randread(struct worker *w)
 {
-	return read_part(w, w->f->data, BENCH_BLOCK, random_block(w), 0);
+	return read_part(w, w->f->blocks, BENCH_BLOCK, random_block(w), 0);
 }
 
 /* What is written and read back goes behind what is only read, where each thread has BENCH_BIG bytes. */
@@ -231,7 +235,7 @@ static const char *do_randwrite(struct worker *w)
 
 	if (w->f->opt->verify)
 		off = own_part(w) + off % BENCH_BIG;
-	return write_part(w, w->f->data, BENCH_BLOCK, off);
+	return write_part(w, w->f->blocks, BENCH_BLOCK, off);
 }
 
 static const char *do_seqread(struct worker *w)

@@ -8,7 +8,7 @@
 struct local {
 	const struct options *opt;
 	char name[48];
-	int dir, small, list, scratch, data; /* descriptors, -1: not made */
+	int dir, small, list, scratch, data, blocks; /* descriptors, -1: not made */
 	int known[BENCH_KNOWN];
 	unsigned int known_count; /* of them open */
 };

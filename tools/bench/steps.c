@@ -153,10 +153,11 @@ static uint32_t next_range(struct lane *l)
 	uint64_t size = e->t->opt->file_size;
 	uint32_t len = BENCH_BLOCK;
 
-	l->file = e->f->data;
 	if (l->now == LOAD_RANDREAD || l->now == LOAD_RANDWRITE) {
+		l->file = e->f->blocks;
 		l->off = bench_random_part(&e->random, size, BENCH_BLOCK);
 	} else {
+		l->file = e->f->data;
 		len = e->t->io_max;
 		l->off = e->cursor;
 		e->cursor = e->cursor + 2 * len > size ? 0 : e->cursor + len;
@@ -169,7 +170,7 @@ static uint32_t own_range(struct lane *l)
 {
 	struct engine *e = l->engine;
 
-	l->file = e->f->data;
+	l->file = l->now == LOAD_RANDWRITE ? e->f->blocks : e->f->data;
 	l->off = e->t->opt->file_size + (uint64_t)l->id * BENCH_BIG;
 	if (l->now != LOAD_RANDWRITE)
 		return e->t->io_max;
@@ -413,7 +414,7 @@ static int step_waiter(struct lane *l)
 {
 	if (l->step == 2)
 		return STEP_DONE;
-	l->file = l->engine->f->data;
+	l->file = l->engine->f->blocks;
 	l->in.lock = (struct fuse_lk_in){.fh = l->file.fh, .owner = ENGINE_HOLDER + 1 + l->id};
 	l->in.lock.lk = (struct fuse_file_lock){.end = FC_OFFSET_MAX, .type = F_WRLCK, .pid = 1};
 	if (l->step)
