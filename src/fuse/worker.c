@@ -102,10 +102,19 @@ static void wait_a_little(void)
 	nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
 }
 
+static void set_waits(struct fuse_worker *w)
+{
+	autolock(&w->lock);
+	w->thread = pthread_self();
+	w->waits = true;
+}
+
 void worker_enter(struct fuse_worker *w, bool waits)
 {
 	struct fuse_session *s = w->session;
 
+	if (waits)
+		set_waits(w); /* whoever finds it busy knows what it does */
 	for (;;) {
 		atomic_store(&w->busy, true);
 		if (!atomic_load(&s->exclusive))
@@ -113,11 +122,6 @@ void worker_enter(struct fuse_worker *w, bool waits)
 		atomic_store(&w->busy, false);
 		autolock(&s->gate); /* until the one inside is done */
 	}
-	if (!waits)
-		return;
-	autolock(&w->lock);
-	w->thread = pthread_self();
-	w->waits = true;
 }
 
 void worker_set_peer(struct fuse_worker *w, bool peer)
@@ -136,13 +140,18 @@ void worker_leave(struct fuse_worker *w)
 	atomic_store_explicit(&w->busy, false, memory_order_release);
 }
 
+/* w->lock held. */
+static void cancel(struct fuse_worker *w)
+{
+	w->ctx.cancelled = true;
+	pthread_kill(w->thread, FUSE_CANCEL_SIGNAL);
+}
+
 void fuse_worker_cancel(struct fuse_worker *w)
 {
 	autolock(&w->lock);
-	if (!w->waits && !w->peer)
-		return;
-	w->ctx.cancelled = true;
-	pthread_kill(w->thread, FUSE_CANCEL_SIGNAL);
+	if (w->waits || w->peer)
+		cancel(w);
 }
 
 bool fuse_worker_cancelled(const struct fuse_worker *w)
@@ -192,8 +201,7 @@ static bool hurry_unique(struct fuse_session *s, uint64_t unique, const struct f
 			return false;
 		if (atomic_load(&w->unique) != unique)
 			continue;
-		w->ctx.cancelled = true;
-		pthread_kill(w->thread, FUSE_CANCEL_SIGNAL);
+		cancel(w);
 		return true;
 	}
 	return false;

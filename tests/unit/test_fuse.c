@@ -4,6 +4,7 @@
 #include "fuse_fake.h"
 
 #include "base/arith.h"
+#include "fuse/internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -634,14 +635,27 @@ static void nap(void)
 	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-static void start_waiter(struct waiter *w, struct guest *g)
+/* @held: it cannot say that it waits until the caller unlocks its worker. */
+static void begin_waiter(struct waiter *w, struct guest *g, bool held)
 {
 	*w = (struct waiter){.g = g, .worker = fuse_worker_new(g->session, NULL, NULL)};
 	g->fs.block = true;
+	if (held)
+		pthread_mutex_lock(&w->worker->lock);
 	assert_int_equal(pthread_create(&w->thread, NULL, wait_for_lock, w), 0);
+}
+
+static void await_waiter(struct guest *g)
+{
 	for (int i = 0; i < 5000 && !g->fs.waiting; i++)
 		nap();
 	assert_int_equal(g->fs.waiting, 1);
+}
+
+static void start_waiter(struct waiter *w, struct guest *g)
+{
+	begin_waiter(w, g, false);
+	await_waiter(g);
 }
 
 static void join_waiter(struct waiter *w)
@@ -680,6 +694,28 @@ static void interrupt_ends_the_wait_it_names(void **state)
 	guest_begin(&g, FUSE_INTERRUPT, 0);
 	guest_put_record(&g, (struct fuse_interrupt_in){.unique = 1});
 	assert_int_equal(guest_send(&g), 0);
+	guest_close(&g);
+}
+
+/* Before the waiter's thread has said that it waits it is not busy, so that INTERRUPT does not find it,
+ * rather than take it for one that ends by itself. */
+static void interrupt_ahead_of_the_wait(void **state)
+{
+	struct waiter w;
+	struct guest g;
+
+	(void)state;
+	start(&g);
+	begin_waiter(&w, &g, true);
+	while (w.worker->unique != 0x888)
+		nap();
+	for (int i = 0; i < 50; i++)
+		nap();
+	assert_false(w.worker->busy);
+	pthread_mutex_unlock(&w.worker->lock);
+	await_waiter(&g);
+	send_interrupt(&g, 0x888);
+	join_waiter(&w);
 	guest_close(&g);
 }
 
@@ -806,6 +842,7 @@ int main(void)
 		cmocka_unit_test(the_queue_is_handed_over_once_a_request),
 		cmocka_unit_test(only_quick_requests_come_unannounced),
 		cmocka_unit_test(interrupt_ends_the_wait_it_names),
+		cmocka_unit_test(interrupt_ahead_of_the_wait),
 		cmocka_unit_test(a_worker_can_be_cancelled),
 		cmocka_unit_test(init_ends_waits),
 		cmocka_unit_test(sessions_change_while_others_ask),
