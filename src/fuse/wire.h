@@ -368,7 +368,7 @@ struct fuse_setupmapping_in {
 	uint64_t moffset; /* in the window */
 };
 
-#define FUSE_REMOVEMAPPING_MAX 256
+#define FUSE_REMOVEMAPPING_MAX 4096 /* a page's worth, where the guest's has 64 KiB */
 
 struct fuse_removemapping_in {
 	uint32_t count; /* struct fuse_removemapping_one follow */

@@ -414,6 +414,25 @@ static void nonsense(void **state)
 	assert_int_equal(window_pieces(&vm->window), 0);
 }
 
+/* As many ranges in one request as a guest with pages of 64 KiB sends. */
+static void many_at_once(void **state)
+{
+	static struct fuse_removemapping_one all[4096 + 1];
+	struct vm *vm = *state;
+	uint64_t node;
+
+	dax_boot(vm, dax_args);
+	node = dax_file(vm, "f", RANGE);
+	for (unsigned int i = 0; i < ARRAY_LEN(all); i++)
+		all[i] = (struct fuse_removemapping_one){AT(i % 8), RANGE};
+	for (unsigned int i = 0; i < 8; i++)
+		OK(dax_map(vm, node, 0, i, READ));
+	ERR(fc_removemapping(&vm->client[1], node, all, ARRAY_LEN(all)), EINVAL);
+	assert_int_equal(window_pieces(&vm->window), 8);
+	OK(fc_removemapping(&vm->client[1], node, all, ARRAY_LEN(all) - 1));
+	assert_int_equal(window_pieces(&vm->window), 0);
+}
+
 /* More files than the window has ranges, each right. */
 static void many_files(void **state)
 {
@@ -507,6 +526,7 @@ int main(void)
 		TEST_OWN(cut_by_host),
 		TEST_OWN(mappings_are_limited),
 		TEST_OWN(nonsense),
+		TEST_OWN(many_at_once),
 		TEST_OWN(many_files),
 		TEST_OWN(peers_share),
 		TEST_OWN(strangers_do_not),

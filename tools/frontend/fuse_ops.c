@@ -337,8 +337,10 @@ int fc_removemapping(
 	struct fuse_removemapping_in in = {.count = count};
 	struct fc_op op = {.opcode = FUSE_REMOVEMAPPING,
 		.node = node,
-		.arg = {ARG(&in), {(void *)(uintptr_t)one, count * sizeof(*one)}},
-		.nargs = 2};
+		.arg = {ARG(&in)},
+		.nargs = 1,
+		.data = one,
+		.data_len = count * sizeof(*one)};
 
 	return call_fixed(c, &op);
 }
