@@ -367,16 +367,19 @@ struct fuse_setupmapping_in {
 	uint64_t foffset, len, flags;
 	uint64_t moffset; /* in the window */
 };
+FUSE_WIRE(fuse_setupmapping_in, 40);
 
 #define FUSE_REMOVEMAPPING_MAX 4096 /* a page's worth, where the guest's has 64 KiB */
 
 struct fuse_removemapping_in {
 	uint32_t count; /* struct fuse_removemapping_one follow */
 };
+FUSE_WIRE(fuse_removemapping_in, 4);
 
 struct fuse_removemapping_one {
 	uint64_t moffset, len;
 };
+FUSE_WIRE(fuse_removemapping_one, 16);
 
 /* Without SETXATTR_EXT only the first half. */
 #define FUSE_COMPAT_SETXATTR_IN_SIZE 8
