@@ -44,18 +44,16 @@ void adopt_records(struct dax *d)
 	d->unsettled = true;
 }
 
-/* All of it is filled, or there is nothing. */
+/* All of it is filled and as the file is now, whatever changed that the last process did not see; or there is
+ * nothing. */
 static int complete(struct dax *d, struct dax_range *r)
 {
-	const struct op_change none = {.node = {r->node}};
+	const struct op_change all = {.node = {r->node}, .len = UINT64_MAX};
 	struct dax_file *f = file_of(d, r);
 	int e;
 
 	file_look(d, f);
-	if (range_is_empty(r))
-		e = range_fill(d, r, f, NULL);
-	else
-		e = range_follow(d, r, f, &none, NULL);
+	e = range_follow(d, r, f, &all, NULL);
 	if (!e || !range_is_empty(r))
 		return e;
 	range_forget(d, r, f);

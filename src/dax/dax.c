@@ -64,29 +64,11 @@ static int do_empty(struct dax *d, struct dax_range *r, struct dax_file *f, cons
 	return range_empty(d, r, f, c);
 }
 
-/* What was cut behind our back is filled anew. */
-static int refill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c)
-{
-	int e = range_empty(d, r, f, c);
-
-	return e ? e : range_fill(d, r, f, c);
-}
-
 static int do_fill(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
 	struct op_ctx *c)
 {
 	(void)change;
-	if (range_is_cut(r, f))
-		return refill(d, r, f, c);
-	return range_is_empty(r) ? range_fill(d, r, f, c) : 0;
-}
-
-static int do_follow(struct dax *d, struct dax_range *r, struct dax_file *f, const struct op_change *change,
-	struct op_ctx *c)
-{
-	if (range_is_cut(r, f) || range_is_empty(r))
-		return refill(d, r, f, c);
-	return range_follow(d, r, f, change, c);
+	return range_is_cut(r, f) || range_is_empty(r) ? range_refill(d, r, f, c) : 0;
 }
 
 /* lock held. The range has nothing in it any more. */
@@ -187,7 +169,7 @@ static int change_end(void *arg, struct op_ctx *c, const struct op_change *chang
 	file = file_find(d, change->node);
 	if (file) {
 		file_look(d, file);
-		e = each_range(d, file, change, c, change->cuts ? do_fill : do_follow);
+		e = each_range(d, file, change, c, change->cuts ? do_fill : range_follow);
 		file_behind(d, file, e);
 	}
 	if (e)

@@ -82,14 +82,15 @@ struct dax {
 
 /*
  * range.c, lock held: 0 or -errno, with which what the guest sees has not changed. Fill: of a range that is
- * empty in the window. Empty: what the guest stored in copies is the file's. Forget: the window has it not
- * any more; @f may be NULL. Sync: what the guest stored in copies of @change's part goes to the file. Reach:
- * the file is about to get contents there, for which there must be room. Follow: the file got other contents
- * there, or grew. Settle: whatever the front-end was last asked is undone. Probe: of a window in which
- * nothing is mapped, whether something can be.
+ * empty in the window. Empty: what the guest stored in copies is the file's. Refill: both, of what was cut
+ * behind our back. Forget: the window has it not any more; @f may be NULL. Sync: what the guest stored in
+ * copies of @change's part goes to the file. Reach: the file is about to get contents there, for which there
+ * must be room. Follow: the file got other contents there, grew, or was cut. Settle: whatever the front-end
+ * was last asked is undone. Probe: of a window in which nothing is mapped, whether something can be.
  */
 int range_fill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c);
 int range_empty(struct dax *d, struct dax_range *r, const struct dax_file *f, struct op_ctx *c);
+int range_refill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c);
 void range_forget(struct dax *d, struct dax_range *r, const struct dax_file *f);
 int range_sync(
 	struct dax *d, const struct dax_range *r, const struct dax_file *f, const struct op_change *change);

@@ -172,6 +172,13 @@ bool range_is_cut(const struct dax_range *r, const struct dax_file *f)
 	return r->direct > extent(f->size, r->file_off);
 }
 
+int range_refill(struct dax *d, struct dax_range *r, struct dax_file *f, struct op_ctx *c)
+{
+	int e = range_empty(d, r, f, c);
+
+	return e ? e : range_fill(d, r, f, c);
+}
+
 static uint64_t change_end(const struct op_change *change)
 {
 	return change->len > UINT64_MAX - change->off ? UINT64_MAX : change->off + change->len;
@@ -210,6 +217,8 @@ int range_follow(struct dax *d, struct dax_range *r, struct dax_file *f, const s
 	uint64_t to = MIN(end, r->file_off + avail);
 	int e = 0;
 
+	if (range_is_cut(r, f) || range_is_empty(r))
+		return range_refill(d, r, f, c);
 	if (r->copy == DAX_RANGE)
 		return avail > r->direct ? add_copy(d, r, f, r->direct, avail, c) : 0;
 	if (avail > r->known)

@@ -2,6 +2,8 @@
 /* A guest with a window: see dax_guest.h. */
 #include "dax_guest.h"
 
+#include <unistd.h>
+
 const struct vm_config dax_vm = {
 	.window = WINDOW,
 	.queues = 2,
@@ -71,4 +73,11 @@ struct fc_file dax_open(struct vm *vm, uint64_t node)
 
 	OK(fc_open(&vm->client[1], node, O_RDWR, &out));
 	return (struct fc_file){node, out.fh};
+}
+
+void dax_host_cuts(struct vm *vm, const char *name, off_t size)
+{
+	autofd int fd = openat(vm->daemon.share, name, O_WRONLY | O_CLOEXEC);
+
+	OK(ftruncate(fd, size));
 }

@@ -38,6 +38,7 @@ uint64_t dax_file(struct vm *vm, const char *name, size_t size);
 bool dax_marked(struct vm *vm, const char *name, size_t size);
 struct fc_file dax_open(struct vm *vm, uint64_t node); /* to read and write */
 void dax_truncate(struct vm *vm, uint64_t node, uint64_t size);
+void dax_host_cuts(struct vm *vm, const char *name, off_t size);
 
 /* Range @range of the window. 0 or -errno. */
 int dax_map(struct vm *vm, uint64_t node, uint64_t off, unsigned int range, uint64_t flags);

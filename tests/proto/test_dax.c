@@ -326,13 +326,6 @@ static void copies_follow(void **state)
 	close(fd);
 }
 
-static int host_cut(int dir, const char *name, off_t size)
-{
-	autofd int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-
-	return ftruncate(fd, size);
-}
-
 /* The host cuts what is mapped: gone from the window as soon as the guest asks, which then sees zeros. */
 static void cut_by_host(void **state)
 {
@@ -344,7 +337,7 @@ static void cut_by_host(void **state)
 	dax_boot(vm, dax_args);
 	node = dax_file(vm, "f", RANGE);
 	OK(dax_map(vm, node, 0, 0, READ));
-	OK(host_cut(vm->daemon.share, "f", 5000));
+	dax_host_cuts(vm, "f", 5000);
 	OK(fc_getattr(&vm->client[1], node, 0, &attr));
 	assert_int_equal(attr.attr.size, 5000);
 	SEES(vm, 0, dax_data, 5000);

@@ -6,6 +6,7 @@
 #include "worker.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 static void refusals(void **state)
 {
@@ -337,6 +338,37 @@ static void worker_dies(void **state)
 	assert_int_equal(window_refused(&vm->window), 0);
 }
 
+/* The host changes what is a copy, and cuts what is mapped; the process dies before it could see that. */
+static void worker_dies_unaware(void **state)
+{
+	static const uint8_t zeros[PAGE];
+	struct vm *vm = *state;
+	struct fuse_attr_out attr;
+	struct worker w;
+	uint64_t copied, cut;
+	int fd;
+
+	dax_boot(vm, dax_args_all);
+	w = find_worker(vm);
+	copied = dax_file(vm, "copied", 5000);
+	cut = dax_file(vm, "cut", RANGE);
+	OK(dax_map(vm, copied, 0, 0, READ));
+	OK(dax_map(vm, cut, 0, 1, READ));
+	fd = openat(vm->daemon.share, "copied", O_WRONLY | O_CLOEXEC);
+	LEN(pwrite(fd, "host", 4, 4900), 4);
+	close(fd);
+	dax_host_cuts(vm, "cut", 5000);
+	usleep(50000); /* a time that is long enough ago is not looked at twice */
+	OK(worker_kill(&w, SIGKILL));
+	OK(dax_unmap(vm, 7)); /* the records have been compared when this is answered */
+	OK(fc_getattr(&vm->client[1], copied, 0, &attr));
+	SEES(vm, 4900, "host", 4);
+	OK(fc_getattr(&vm->client[1], cut, 0, &attr));
+	assert_int_equal(attr.attr.size, 5000);
+	SEES(vm, AT(1), dax_data, 5000);
+	SEES(vm, AT(1) + 2 * PAGE, zeros, PAGE);
+}
+
 /* It dies while the front-end does what it was asked: the next one finds out, and does it again. */
 static void worker_dies_asking(void **state)
 {
@@ -410,6 +442,7 @@ int main(void)
 		TEST_OWN(as_crosvm),
 		TEST_OWN(device_is_reset),
 		TEST_OWN(worker_dies),
+		TEST_OWN(worker_dies_unaware),
 		TEST_OWN(worker_dies_asking),
 		TEST_OWN(worker_dies_cutting),
 	};
