@@ -29,6 +29,7 @@ static void check_files(struct dax *d)
 
 void adopt_records(struct dax *d)
 {
+	claim_forget_cuts(d->cfg.claims);
 	check_files(d);
 	for (uint32_t i = 0; i < d->nranges; i++) {
 		struct dax_file *f = d->ranges[i].node ? file_of(d, &d->ranges[i]) : NULL;

@@ -122,23 +122,12 @@ static int guest_error(struct dax *d, int e)
 	return -EIO;
 }
 
-/* Whether another daemon has the file mapped: who cut it would end that daemon's virtual machine. */
-static bool is_foreign(const struct dax *d, int fd)
+/* 0, 1 (the lock is held until follow()), or -errno. */
+static int prepare(struct dax *d, struct op_ctx *c, const struct op_change *change)
 {
-	struct stat st;
-
-	return d->cfg.claims >= 0 && !fstat(fd, &st) &&
-	       claim_is_foreign(d->cfg.claims, claim_of(st.st_dev, st.st_ino));
-}
-
-static int change_begin(void *arg, struct op_ctx *c, const struct op_change *change)
-{
-	struct dax *d = arg;
 	struct dax_file f, *file;
 	int e;
 
-	if (change->cuts && is_foreign(d, change->fd))
-		return -ETXTBSY;
 	if (!file_peek(d, change->node, &f))
 		return 0;
 	e = pass_begin(d, c);
@@ -154,9 +143,8 @@ static int change_begin(void *arg, struct op_ctx *c, const struct op_change *cha
 	return pass_end(d, c) ? -ECANCELED : guest_error(d, e);
 }
 
-static int change_end(void *arg, struct op_ctx *c, const struct op_change *change, int held)
+static int follow(struct dax *d, struct op_ctx *c, const struct op_change *change, bool held)
 {
-	struct dax *d = arg;
 	struct dax_file f, *file;
 	int e = 0;
 
@@ -175,6 +163,28 @@ static int change_end(void *arg, struct op_ctx *c, const struct op_change *chang
 	if (e)
 		log_limited("dax: the window does not follow a file that changed: %s", strerrordesc_np(-e));
 	return pass_end(d, c) ? -ECANCELED : guest_error(d, e);
+}
+
+/* Above the lowest bit of what change_end() gets is the cut, as other daemons see it. */
+static int change_begin(void *arg, struct op_ctx *c, const struct op_change *change)
+{
+	struct dax *d = arg;
+	int cut = change->cuts ? claim_cut_begin(d, change->fd) : 0;
+	int r = cut < 0 ? cut : prepare(d, c, change);
+
+	if (r >= 0)
+		return r | cut << 1;
+	if (cut > 0)
+		claim_cut_end(d, cut);
+	return r;
+}
+
+static int change_end(void *arg, struct op_ctx *c, const struct op_change *change, int held)
+{
+	struct dax *d = arg;
+
+	claim_cut_end(d, held >> 1);
+	return follow(d, c, change, held & 1);
 }
 
 static int sync_file(void *arg, struct op_ctx *c, struct nodeid node)
@@ -201,7 +211,7 @@ static int seen(void *arg, struct op_ctx *c, struct nodeid node, const struct st
 
 	if (!file_peek(d, node, &f) || !file_differs(&f, st))
 		return 0;
-	return change_end(d, c, &all, 0);
+	return follow(d, c, &all, false);
 }
 
 static bool is_valid(const struct dax *d, const struct op_mapping *m)
@@ -458,6 +468,7 @@ int dax_new(const struct dax_config *cfg, const struct segment *seg, struct dax 
 	d->asked = segment_at(seg, SEGMENT_DAX_ASKED);
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->index, NULL);
+	pthread_mutex_init(&d->cutting, NULL);
 	r = copy_setup(&d->copy, cfg->copies, segment_at(seg, SEGMENT_DAX_COPIES), cfg->window, err);
 	if (r) {
 		dax_free(d);
@@ -480,6 +491,7 @@ void dax_free(struct dax *d)
 	cleanup_fd(&d->cfg.claims);
 	pthread_mutex_destroy(&d->lock);
 	pthread_mutex_destroy(&d->index);
+	pthread_mutex_destroy(&d->cutting);
 	free(d);
 }
 

@@ -42,8 +42,9 @@ struct dax_config {
 	bool any_owner;	       /* the daemon may write every file, whoever owns it */
 	uid_t uid;	       /* the daemon's */
 	/*
-	 * A file in which a byte is locked for each file that some daemon has mapped; the window's from
-	 * dax_new() on. -1: nobody else is asked, and others may map what we map (--dax-trust-peers).
+	 * A file in which a byte is locked for each file that some daemon has mapped, or is about to cut; the
+	 * window's from dax_new() on. -1: nobody else is asked, and others may map what we map
+	 * (--dax-trust-peers).
 	 */
 	int claims;
 	int copies; /* of dax_copies(); the window's from dax_new() on */

@@ -95,9 +95,10 @@ static bool claim_file(struct dax *d, const struct dax_file *f)
 {
 	if (f->read_only)
 		return false;
-	if (claim_take(d->cfg.claims, f->claim))
+	if (claim_take(d->cfg.claims, f->claim) && !claim_is_cut(d->cfg.claims, f->claim))
 		return true;
-	log_limited("dax: a file is mapped by another guest too, this one gets copies of its pages; "
+	claim_give(d->cfg.claims, f->claim);
+	log_limited("dax: a file is mapped or cut by another guest too, this one gets copies of its pages; "
 		    "--dax-trust-peers lets guests share them");
 	return false;
 }

@@ -13,7 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define DAX_PAGE 4096u /* front-ends map whole pages, and never past a file's end */
+#define DAX_PAGE   4096u /* front-ends map whole pages, and never past a file's end */
+#define CLAIM_CUTS 1024u /* files that are cut share so many bytes of the claims */
 
 /*
  * A range of the window, in the state segment. Up to @direct it shows the file's own pages. From @copy on to
@@ -78,6 +79,9 @@ struct dax {
 	pthread_mutex_t index; /* guards @files and @nfiles for those who only look; changed with both held */
 	struct dax_file *files; /* @nranges + 1 entries, the first @nfiles may be used */
 	uint32_t nfiles;
+
+	pthread_mutex_t cutting;   /* guards @cuts; taken last */
+	uint32_t cuts[CLAIM_CUTS]; /* how many go on, by the byte that is locked meanwhile */
 };
 
 /*
@@ -144,5 +148,14 @@ uint64_t claim_of(uint64_t dev, uint64_t ino);
 bool claim_take(int claims, uint64_t claim);
 void claim_give(int claims, uint64_t claim);
 bool claim_is_foreign(int claims, uint64_t claim);
+/*
+ * Around a cut of @fd's file: what claim_cut_end() wants (0: nothing), or -errno, ETXTBSY if another daemon
+ * has it mapped. Is cut: another daemon is about to, or one of few other files; a claim that was taken then
+ * is void. Forget: those of a process that is gone.
+ */
+int claim_cut_begin(struct dax *d, int fd);
+void claim_cut_end(struct dax *d, int cut);
+bool claim_is_cut(int claims, uint64_t claim);
+void claim_forget_cuts(int claims);
 
 #endif

@@ -20,7 +20,7 @@ static int window_begin(struct fs *fs, struct effect *e)
 		return 0;
 	e->change.node = e->node[0];
 	r = w->change_begin(w->arg, e->ctx, &e->change);
-	e->held = r > 0;
+	e->held = r;
 	return r < 0 ? r : 0;
 }
 

@@ -235,8 +235,8 @@ struct op_window {
 	 * there goes nowhere. Stays the caller's. A range that is mapped already is made free. */
 	int (*map)(void *arg, struct op_ctx *c, struct nodeid node, const struct op_mapping *m, int fd);
 	int (*unmap)(void *arg, struct op_ctx *c, uint64_t window_off, uint64_t len);
-	/* Around a change. 0, 1 (the window waits for change_end(), which gets it as @held), or -errno: then
-	 * the change must not be made. After an error of change_end() what the guest sees there is not the
+	/* Around a change. What change_end() gets as @held, 0 if nobody waits for that, or -errno: then the
+	 * change must not be made. After an error of change_end() what the guest sees there is not the
 	 * file, and seen() tries again. */
 	int (*change_begin)(void *arg, struct op_ctx *c, const struct op_change *change);
 	int (*change_end)(void *arg, struct op_ctx *c, const struct op_change *change, int held);
