@@ -27,12 +27,12 @@ void fs_plan(const struct fs_config *cfg, struct segment_plan plan[SEGMENT_SECTI
 	lock_table_plan(cfg, &plan[SEGMENT_LOCK_OWNERS], &plan[SEGMENT_LOCK_RANGES]);
 }
 
-static void free_tables(struct fs *fs)
+static void free_tables(struct fs *fs, bool leave)
 {
 	dir_table_free(fs->dirs);
 	lock_table_free(fs->locks);
 	handle_table_free(fs->handles);
-	inode_table_free(fs->inodes);
+	inode_table_free(fs->inodes, leave);
 	free(fs);
 }
 
@@ -76,19 +76,19 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
 	if (!r)
 		r = inode_table_new(&fs->cfg, seg, &fs->inodes, err);
 	if (r) {
-		free_tables(fs);
+		free_tables(fs, seg->adopt);
 		return r;
 	}
 	fs->handles = handle_table_new(fs->inodes, seg);
 	fs->dirs = dir_table_new(cfg->max_handles);
 	fs->locks = lock_table_new(seg);
 	if (!fs->locks || !fs->handles || !fs->dirs) {
-		free_tables(fs);
+		free_tables(fs, seg->adopt);
 		return err_sys(err, ENOMEM, "cannot make the tables of open files and locks");
 	}
 	r = seg->adopt ? adopt(fs) : 0;
 	if (r) {
-		free_tables(fs);
+		free_tables(fs, seg->adopt);
 		return err_sys(err, -r, "the state of files and locks cannot be taken over");
 	}
 	*out = fs;
@@ -151,7 +151,7 @@ void fs_free(struct fs *fs)
 	kept_free(fs->kept);
 	close(fs->cfg.root);
 	close(fs->cfg.proc_self_fd);
-	free_tables(fs);
+	free_tables(fs, false);
 	closing_flush();
 }
 

@@ -65,7 +65,8 @@ int fs_new(const struct fs_config *cfg, const struct segment *seg, struct fs **o
 /*
  * With @seg->adopt fs_new() goes on from the records of an earlier process, whose descriptors this one has
  * under the same numbers: inodes that the guest knows, files that it has open, locks. They are checked first;
- * -EINVAL if they cannot be right. fs_keep_fds() names the descriptors that the records hold: 0, -EINVAL if
+ * -EINVAL if they cannot be right. After an error the records and their descriptors are there still, for
+ * another process to go on with. fs_keep_fds() names the descriptors that the records hold: 0, -EINVAL if
  * two hold the same, -ENOMEM. Features come again by fs_ops.init().
  */
 int fs_keep_fds(struct fs *fs, struct fdmap *map);

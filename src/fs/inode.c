@@ -612,20 +612,27 @@ int inode_table_new(
 	else
 		r = learn_root(t, cfg, err);
 	if (r) {
-		inode_table_free(t);
+		inode_table_free(t, seg->adopt);
 		return r;
 	}
 	*out = t;
 	return 0;
 }
 
-void inode_table_free(struct inode_table *t)
+static void close_all(struct inode_table *t)
+{
+	for (uint32_t index = 1; idtab_at(&t->ids, index); index++)
+		inode_fd_drop(t, at(t, index));
+	mount_close_all(t->mounts);
+}
+
+void inode_table_free(struct inode_table *t, bool leave)
 {
 	if (!t)
 		return;
 	inode_idle_fini(t);
-	for (uint32_t index = 1; idtab_at(&t->ids, index); index++)
-		inode_fd_drop(t, at(t, index));
+	if (!leave)
+		close_all(t);
 	mount_table_free(t->mounts);
 	inode_clock_fini(&t->clock);
 	inode_clock_fini(&t->away);

@@ -112,8 +112,9 @@ int inode_open_by_id(struct inode_table *t, const struct file_id *id);
 void inode_avoid(struct inode_table *t, struct nodeid node);
 void inode_tidy(struct inode_table *t);
 
-/* Closes every descriptor. The records stay in the segment. NULL is allowed. */
-void inode_table_free(struct inode_table *t);
+/* Closes every descriptor, unless @leave says that another process goes on with them and the records, which
+ * stay in the segment. NULL is allowed. */
+void inode_table_free(struct inode_table *t, bool leave);
 /* Inodes that the guest knows, the root among them; descriptors that the table holds. */
 void inode_table_count(struct inode_table *t, uint32_t *inodes, uint32_t *fds);
 

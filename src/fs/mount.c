@@ -272,12 +272,16 @@ static void close_slot(_Atomic uint64_t *slot)
 	cleanup_fd(&fd);
 }
 
+void mount_close_all(struct mount_table *t)
+{
+	for (uint16_t i = 1; t && i < t->high; i++)
+		close_slot(&t->rec[i].fd);
+}
+
 void mount_table_free(struct mount_table *t)
 {
 	if (!t)
 		return;
-	for (uint16_t i = 1; i < t->high; i++)
-		close_slot(&t->rec[i].fd);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }

@@ -43,12 +43,14 @@ int file_id_get(int dir, const char *name, struct file_id *out);
 
 struct mount_table;
 
-/* @inodes gets the mounts' places back when they are needed. */
 /* What the root's mount has by this file handle, wherever that lies: an O_PATH descriptor or -errno. */
 int mount_open_any(struct mount_table *t, const struct file_id *id);
 
+/* @inodes gets the mounts' places back when they are needed. */
 struct mount_table *mount_table_new(
 	const struct fs_config *cfg, const struct segment *seg, struct inode_table *inodes);
+/* Closes every descriptor; the records stay in the segment. For both NULL is allowed. */
+void mount_close_all(struct mount_table *t);
 void mount_table_free(struct mount_table *t);
 
 /*

@@ -411,6 +411,42 @@ static void other_layout(void **state)
 	test_end(vm);
 }
 
+/* The path leads to another directory by now: who finds that out leaves all to the old one. */
+static void other_share(struct vm *vm, const char *option)
+{
+	const char *const args[] = {option, NULL};
+	char away[300];
+	struct held h;
+
+	test_boot(vm, NULL, args);
+	if (!can_upgrade(vm))
+		skip();
+	hold(vm, &h);
+	snprintf(away, sizeof(away), "%s-away", vm->daemon.share_path);
+	assert_int_equal(rename(vm->daemon.share_path, away), 0);
+	assert_int_equal(mkdir(vm->daemon.share_path, 0755), 0);
+	for (unsigned int round = 0; round < 2; round++) {
+		refuse(vm, "goes on");
+		expect_held(&vm->client[1], &h);
+	}
+	assert_int_equal(rmdir(vm->daemon.share_path), 0);
+	assert_int_equal(rename(away, vm->daemon.share_path), 0);
+	upgrade(vm);
+	expect_held(&vm->client[1], &h);
+	let_go(&vm->client[1], &h);
+	test_end(vm);
+}
+
+static void other_share_by_handles(void **state)
+{
+	other_share(*state, "--inode-file-handles=prefer");
+}
+
+static void other_share_without_handles(void **state)
+{
+	other_share(*state, "--inode-file-handles=never");
+}
+
 /* The program that is installed: a copy that the test may replace. */
 struct installed {
 	char original[256], path[300];
@@ -554,6 +590,8 @@ int main(void)
 		TEST_OWN(front_ends),
 		TEST_OWN(window_stays),
 		TEST_OWN(other_layout),
+		TEST_OWN(other_share_by_handles),
+		TEST_OWN(other_share_without_handles),
 		TEST_OWN(broken_programs),
 		TEST_OWN(silent_program),
 		TEST_OWN(late_failure),

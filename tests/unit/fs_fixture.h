@@ -84,7 +84,7 @@ static inline void fixture_close(struct fixture *x)
 	if (x->fs.inodes)
 		inode_forget_all(x->fs.inodes);
 	handle_table_free(x->fs.handles);
-	inode_table_free(x->fs.inodes);
+	inode_table_free(x->fs.inodes, false);
 	segment_close(&x->seg);
 	close(x->fs.cfg.root);
 	close(x->fs.cfg.proc_self_fd);

@@ -110,6 +110,7 @@ static void test_half_records(void **state)
 static void test_refused(void **state)
 {
 	struct fs_config cfg = share_config();
+	struct fs_counts before, after;
 	struct inode *i;
 	struct open_file f;
 	struct share s;
@@ -118,11 +119,17 @@ static void test_refused(void **state)
 	(void)state;
 	share_new(&s, share_config());
 	f = share_file(&s, "f", "text", O_RDWR);
+	before = share_counts(&s);
 	cfg.root = open("/", O_PATH | O_CLOEXEC);
 	cfg.proc_self_fd = -1;
 	s.seg.adopt = true;
 	assert_int_equal(fs_new(&cfg, &s.seg, &fs, NULL), -EINVAL); /* another root */
 	close(cfg.root);
+	crash(&s); /* who was refused has left everything as it was */
+	after = share_counts(&s);
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(share_lookup(&s, "f").v, f.node.v);
+	assert_int_equal(share_write(&s, f.node, f.fh, "more", 0, 0), 4);
 	i = (struct inode *)segment_at(&s.seg, SEGMENT_INODES) + (uint32_t)f.node.v;
 	i->handle_len = INODE_HANDLE_MAX + 1;
 	cfg.root = open(s.dir, O_PATH | O_CLOEXEC);
