@@ -221,6 +221,12 @@ uint64_t idtab_id(const struct idtab *t, const void *record)
 	       idtab_index(t, r);
 }
 
+uint32_t idtab_end(struct idtab *t)
+{
+	autolock(&t->lock);
+	return *high_of(t);
+}
+
 void *idtab_at(struct idtab *t, uint32_t index)
 {
 	autolock(&t->lock);

@@ -83,6 +83,9 @@ uint32_t idtab_index(const struct idtab *t, const void *record);
 /* The record at @index whatever its state, for sweeps; NULL past the highest index ever used. */
 void *idtab_at(struct idtab *t, uint32_t index);
 
+/* The lowest index that was never used, 1 at least. */
+uint32_t idtab_end(struct idtab *t);
+
 /* A reference to the record at @index if it is in use, else NULL: how a sweep visits records that others may
  * free. */
 void *idtab_get_index(struct idtab *t, uint32_t index);

@@ -216,8 +216,10 @@ static bool may_evict(struct inode *i)
  */
 static bool evict(struct inode_table *t)
 {
-	for (unsigned int step = 0; step < EVICT_STEPS; step++) {
-		uint32_t index = atomic_fetch_add(&t->evict_hand, 1) % t->ids.capacity;
+	uint32_t end = idtab_end(&t->ids);
+
+	for (uint32_t step = 0; step < MIN(end, EVICT_STEPS); step++) {
+		uint32_t index = atomic_fetch_add(&t->evict_hand, 1) % end;
 		struct inode *i = index > 1 ? idtab_get_index(&t->ids, index) : NULL;
 		bool gone = i && may_evict(i) && give_back(t, i, UINT64_MAX);
 

@@ -12,7 +12,7 @@
 #include "fs/mount.h"
 
 #define INODE_STRIPES 64
-#define EVICT_STEPS   4096 /* records looked at for one that may go */
+#define EVICT_STEPS   4096u /* records looked at for one that may go */
 
 /*
  * Inodes whose descriptor may be taken back, visited in a circle. Descriptors of inodes that are open in the

@@ -371,6 +371,7 @@ static void test_descriptors_left(void **state)
 	low.rlim_cur = 160;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	cfg.handles = FS_HANDLES_NEVER;
+	cfg.max_inodes = 100000; /* by far not as many as there are descriptors for */
 	fixture_new(&x, cfg);
 	make_numbered(&x, 300);
 	make_dirs(&x, 200);
