@@ -165,10 +165,7 @@ int fs_op_opendir(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t 
 	autofd int fd = fs_reopen(fs, c, u.fd, S_IFDIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	r = handle_new(fs->handles, node, fd, O_RDONLY, true, fh);
-	if (!r)
-		fd_take(&fd);
-	return r;
+	return handle_new(fs->handles, node, &fd, O_RDONLY, true, fh);
 }
 
 int fs_op_releasedir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh)

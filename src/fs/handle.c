@@ -90,22 +90,20 @@ uint32_t handle_table_count(struct handle_table *t)
 }
 
 int handle_new(
-	struct handle_table *t, struct nodeid node, int fd, uint32_t flags, bool is_dir, struct op_fh *out)
+	struct handle_table *t, struct nodeid node, int *fd, uint32_t flags, bool is_dir, struct op_fh *out)
 {
 	struct inode *i;
 	struct handle *h;
 
-	if (fd >= t->fd_ceiling)
-		return -ENFILE;
-	i = inode_opened(t->inodes, node);
+	i = inode_opened(t->inodes, node); /* ahead of what may forget others */
 	if (!i)
 		return -ESTALE;
-	h = idtab_alloc(&t->ids, &out->v);
+	h = inode_fd_lower(t->inodes, fd) ? idtab_alloc(&t->ids, &out->v) : NULL;
 	if (!h) {
 		inode_closed(t->inodes, i);
 		return -ENFILE;
 	}
-	h->fd = fd;
+	h->fd = fd_take(fd);
 	h->flags = flags;
 	h->is_dir = is_dir;
 	atomic_store_explicit(&h->traits, (uint8_t)inode_fs_traits(t->inodes, i, -1), memory_order_relaxed);

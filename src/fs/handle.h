@@ -43,11 +43,11 @@ bool handle_take_back(struct handle_table *t, struct op_fh fh, int *fd);
 uint32_t handle_table_count(struct handle_table *t);
 
 /*
- * A new handle; @fd becomes the table's on success. 0, -ENFILE (table full, or no descriptor to spare), or
- * -ESTALE for a nodeid that names nothing.
+ * A new handle; on success *fd is taken, else it may have another number (inode_fd_lower()). 0, -ENFILE
+ * (table full, or no descriptor to spare), or -ESTALE for a nodeid that names nothing.
  */
 int handle_new(
-	struct handle_table *t, struct nodeid node, int fd, uint32_t flags, bool is_dir, struct op_fh *out);
+	struct handle_table *t, struct nodeid node, int *fd, uint32_t flags, bool is_dir, struct op_fh *out);
 
 /* As inode_next(), inode_place(), inode_avoid() and inode_tidy(): -EINVAL for a handle or nodeid that cannot
  * be;

@@ -256,9 +256,9 @@ static bool evict_and_close(struct inode_table *t)
 
 /* All descriptors up to the ceiling are taken: one that waits to be closed, or of a record that goes, may do.
  */
-static bool lower(struct inode_table *t, int *fd)
+bool inode_fd_lower(struct inode_table *t, int *fd)
 {
-	bool more = closing_finish() || evict_and_close(t);
+	bool more = *fd >= t->fd_ceiling && (closing_finish() || evict_and_close(t));
 
 	for (int n = 0; more && n < LOWER_TRIES; n++) {
 		int other = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
@@ -280,7 +280,7 @@ static int make(
 	uint16_t mount;
 	int why;
 
-	if (*fd >= t->fd_ceiling && (node.v || !lower(t, fd)))
+	if (node.v ? *fd >= t->fd_ceiling : !inode_fd_lower(t, fd))
 		return -ENFILE;
 	why = mount_ref(t->mounts, key, *fd, &mount);
 	if (why && t->handles == FS_HANDLES_MANDATORY) {

@@ -123,6 +123,9 @@ void inode_table_count(struct inode_table *t, uint32_t *inodes, uint32_t *fds);
  * answers -ENFILE, so that no guest can starve the others' work of descriptors.
  */
 int inode_fd_ceiling(void);
+/* Moves *fd below that, if need be to where something was that waited to be closed, or a file that the guest
+ * has not open, which it loses. False: there is no place, and *fd is some number still. */
+bool inode_fd_lower(struct inode_table *t, int *fd);
 
 /* As fs_uses_handles() says. */
 bool inode_uses_handles(const struct inode_table *t);

@@ -47,6 +47,8 @@ static int owner_make(const struct asking *a, struct lock_owner **out)
 	if (r)
 		return r;
 	autofd int fd = open_for_locks(a->fs, a->c, &u, a->file.flags);
+	if (fd >= 0 && a->c) /* else tables are being filled from elsewhere */
+		inode_fd_lower(a->fs->inodes, &fd);
 	return fd < 0 ? fd : lock_owner_make(a->fs->locks, a->node, a->owner, &fd, out);
 }
 

@@ -107,18 +107,14 @@ static int reopen_bracketed(struct opening *o, const struct inode_use *u)
 static int open_regular(struct opening *o, const struct inode_use *u)
 {
 	autofd int fd = reopen_bracketed(o, u);
-	int r;
 
 	if (fd < 0)
 		return fd;
 	*o->fh = OP_NO_HANDLE;
 	if (o->fs->kept)
 		return 0;
-	r = handle_new(
-		o->fs->handles, inode_node(o->fs->inodes, u->inode), fd, (uint32_t)o->host, false, o->fh);
-	if (!r)
-		fd_take(&fd);
-	return r;
+	return handle_new(
+		o->fs->handles, inode_node(o->fs->inodes, u->inode), &fd, (uint32_t)o->host, false, o->fh);
 }
 
 static int check_type(uint32_t type)
@@ -237,11 +233,9 @@ static int hand_out(struct opening *o, const struct inode_use *dir, int *fd, str
 	*o->fh = OP_NO_HANDLE;
 	if (o->fs->kept)
 		return 0;
-	r = handle_new(o->fs->handles, out->node, *fd, (uint32_t)o->host, false, o->fh);
+	r = handle_new(o->fs->handles, out->node, fd, (uint32_t)o->host, false, o->fh);
 	if (r)
 		inode_forget(o->fs->inodes, out->node, 1);
-	else
-		fd_take(fd);
 	return r;
 }
 

@@ -215,6 +215,32 @@ static int lock_one(struct fuse_client *c, struct fc_file f, uint64_t owner, uin
 	return fc_setlk(c, f.node, &in);
 }
 
+/* Without file handles each inode that the guest knows has one: those that it has not open make room. */
+static void inodes_make_room(void **state)
+{
+	struct vm *vm = *state;
+	struct fuse_client *c = &vm->client[1];
+	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0644};
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	struct fc_created made;
+	char name[16];
+
+	test_boot(vm, NULL, (const char *[]){"--rlimit-nofile=200", "--inode-file-handles=never", NULL});
+	for (unsigned int i = 0; i < 300; i++) {
+		name_of(name, i);
+		host_write_file(vm->daemon.share, name, "x", 1);
+		OK(fc_lookup(c, FUSE_ROOT_ID, name, &e));
+	}
+	for (unsigned int i = 0; i < 20; i++) {
+		OK(fc_open(c, e.nodeid, O_RDWR, &o));
+		OK(lock_one(c, (struct fc_file){e.nodeid, o.fh}, i + 1, i));
+		OK(fc_opendir(c, FUSE_ROOT_ID, &o));
+	}
+	OK(fc_create(c, FUSE_ROOT_ID, "made", &in, &made));
+	LEN(fc_write(c, (struct fc_file){made.entry.nodeid, made.open.fh}, "x", 1, 0), 1);
+}
+
 #define MANY (TEST_SANITIZED ? 10000u : 100000u)
 
 #define MANY_FILES 64u
@@ -411,6 +437,7 @@ int main(int argc, char **argv)
 		TEST_OWN(directories_run_out),
 		TEST_OWN(open_files_run_out),
 		TEST_OWN(descriptors_run_out),
+		TEST_OWN(inodes_make_room),
 		TEST_OWN(a_hundred_thousand),
 		TEST_OWN(locks_run_out),
 		TEST_OWN(waiters_run_out),

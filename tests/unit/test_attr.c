@@ -31,7 +31,7 @@ static void test_getattr(void **state)
 	host_write(&x, "a", "text");
 	e = must_lookup(&x, "a");
 	fd = openat(x.dirfd, "a", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(handle_new(x.fs.handles, e.node, fd, O_RDONLY, false, &fh), 0);
+	assert_int_equal(handle_new(x.fs.handles, e.node, &fd, O_RDONLY, false, &fh), 0);
 	host_write(&x, "a", "longer text");
 	assert_int_equal(fs_op_getattr(&x.fs, &x.ctx, e.node, OP_NO_HANDLE, ~0u, &e), 0);
 	assert_int_equal(e.st.stx_size, 11);
@@ -87,12 +87,12 @@ static void test_size(void **state)
 	assert_int_equal(set(&x, a.node, &size, &e), -EFBIG);
 	/* By a handle that may write, and by one that may not: then by the inode. */
 	fd = openat(x.dirfd, "a", O_RDWR | O_CLOEXEC);
-	assert_int_equal(handle_new(x.fs.handles, a.node, fd, O_RDWR, false, &fh), 0);
+	assert_int_equal(handle_new(x.fs.handles, a.node, &fd, O_RDWR, false, &fh), 0);
 	size = with_size(100, 0);
 	assert_int_equal(fs_op_setattr(&x.fs, &x.ctx, a.node, fh, &size, &e), 0);
 	assert_int_equal(e.st.stx_size, 100);
 	fd = openat(x.dirfd, "a", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(handle_new(x.fs.handles, a.node, fd, O_RDONLY, false, &fh), 0);
+	assert_int_equal(handle_new(x.fs.handles, a.node, &fd, O_RDONLY, false, &fh), 0);
 	size = with_size(50, 0);
 	assert_int_equal(fs_op_setattr(&x.fs, &x.ctx, a.node, fh, &size, &e), 0);
 	assert_int_equal(e.st.stx_size, 50);

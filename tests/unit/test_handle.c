@@ -13,11 +13,13 @@ struct opened {
 
 static void open_one(struct opened *o, struct fs_config cfg)
 {
+	int fd;
+
 	fixture_new(&o->x, cfg);
 	host_write(&o->x, "a", "text");
 	o->node = must_lookup(&o->x, "a").node;
-	o->fd = openat(o->x.dirfd, "a", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(handle_new(o->x.fs.handles, o->node, o->fd, O_RDONLY, false, &o->fh), 0);
+	o->fd = fd = openat(o->x.dirfd, "a", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(handle_new(o->x.fs.handles, o->node, &fd, O_RDONLY, false, &o->fh), 0);
 }
 
 static bool is_open(int fd)
@@ -68,7 +70,7 @@ static void test_hostile(void **state)
 	stale = o.fh;
 	assert_int_equal(handle_release(o.x.fs.handles, o.node, o.fh, false), 0);
 	o.fd = openat(o.x.dirfd, "a", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(handle_new(o.x.fs.handles, o.node, o.fd, O_RDONLY, false, &o.fh), 0);
+	assert_int_equal(handle_new(o.x.fs.handles, o.node, &o.fd, O_RDONLY, false, &o.fh), 0);
 	assert_int_not_equal(o.fh.v, stale.v);
 	assert_null(handle_get(o.x.fs.handles, o.node, stale, false));
 	fixture_free(&o.x);
@@ -77,19 +79,19 @@ static void test_hostile(void **state)
 static void test_limits(void **state)
 {
 	struct fs_config cfg = fixture_config();
+	int fd, high = inode_fd_ceiling();
 	struct op_fh fh;
 	struct opened o;
-	int fd;
 
 	(void)state;
 	cfg.max_handles = 2;
 	open_one(&o, cfg);
 	fd = dup(o.fd);
-	assert_int_equal(handle_new(o.x.fs.handles, (struct nodeid){77}, fd, 0, false, &fh), -ESTALE);
-	assert_int_equal(handle_new(o.x.fs.handles, o.node, inode_fd_ceiling(), 0, false, &fh), -ENFILE);
-	assert_int_equal(handle_new(o.x.fs.handles, o.node, fd, 0, false, &fh), 0);
+	assert_int_equal(handle_new(o.x.fs.handles, (struct nodeid){77}, &fd, 0, false, &fh), -ESTALE);
+	assert_int_equal(handle_new(o.x.fs.handles, o.node, &high, 0, false, &fh), -ENFILE);
+	assert_int_equal(handle_new(o.x.fs.handles, o.node, &fd, 0, false, &fh), 0);
 	fd = dup(o.fd);
-	assert_int_equal(handle_new(o.x.fs.handles, o.node, fd, 0, false, &fh), -ENFILE);
+	assert_int_equal(handle_new(o.x.fs.handles, o.node, &fd, 0, false, &fh), -ENFILE);
 	assert_true(is_open(fd)); /* still the caller's */
 	close(fd);
 	handle_release_all(o.x.fs.handles);
