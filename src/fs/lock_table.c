@@ -345,10 +345,9 @@ struct lock_adoption {
 
 static bool range_fits(const struct lock_adoption *a, uint32_t index)
 {
-	const struct idtab *ids = &a->t->ranges;
-	const struct idtab_rec *rec = (const void *)(ids->records + (size_t)index * ids->record_size);
+	const struct lock_range *r = range_at(a->t, index);
 
-	return index < ids->capacity && !a->met[index] && (uint32_t)atomic_load(&rec->state);
+	return r && !a->met[index] && (uint32_t)atomic_load(&r->rec.state);
 }
 
 /* The host's locks go with the description, so who has none noted lost none that he was told of. */

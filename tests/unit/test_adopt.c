@@ -4,6 +4,7 @@
 
 #include "base/arith.h"
 #include "base/fdmap.h"
+#include "fs/lock_table.h"
 
 /* What its process would leave behind: not a leak. */
 static void leave(struct fs *fs)
@@ -139,6 +140,35 @@ static void test_refused(void **state)
 	fixture_remove_dir(s.dir);
 }
 
+/* A list that leads to where no range ever was. */
+static void test_forged_ranges(void **state)
+{
+	struct fs_config cfg = share_config();
+	struct segment_plan owners, ranges;
+	struct lock_owner *owner;
+	struct idtab_rec *beyond;
+	struct open_file f;
+	struct share s;
+	struct fs *fs;
+
+	(void)state;
+	share_new(&s, share_config());
+	f = share_file(&s, "f", "text", O_RDWR);
+	assert_int_equal(set(&s, &f, 1, F_WRLCK, 3, 9), 0);
+	lock_table_plan(&cfg, &owners, &ranges);
+	owner = (struct lock_owner *)segment_at(&s.seg, SEGMENT_LOCK_OWNERS) + 1;
+	owner->ranges = (uint32_t)ranges.count - 1;
+	beyond = (void *)((char *)segment_at(&s.seg, SEGMENT_LOCK_RANGES) + owner->ranges * ranges.size);
+	beyond->state = 1;
+	cfg.root = open(s.dir, O_PATH | O_CLOEXEC);
+	cfg.proc_self_fd = -1;
+	s.seg.adopt = true;
+	assert_int_equal(fs_new(&cfg, &s.seg, &fs, NULL), -EINVAL);
+	close(cfg.root);
+	leave(s.fs);
+	fixture_remove_dir(s.dir);
+}
+
 static void test_named_descriptors(void **state)
 {
 	struct fdmap map = {0};
@@ -199,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_lookup_count),
 		cmocka_unit_test(test_half_records),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_forged_ranges),
 		cmocka_unit_test(test_named_descriptors),
 		cmocka_unit_test(test_kept),
 	};
