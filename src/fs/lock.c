@@ -237,13 +237,15 @@ static int flock_wait(struct op_ctx *c, int fd, int op)
 	return -EINTR;
 }
 
-static int flock_fd(struct op_ctx *c, int fd, int op)
+/* Linux gives up the lock that is to become another one before it looks who is in the way. */
+static int flock_handle(struct op_ctx *c, struct handle *h, int op)
 {
-	if (!TEMP_FAILURE_RETRY(flock(fd, op | LOCK_NB)))
+	if (!TEMP_FAILURE_RETRY(flock(h->fd, op | LOCK_NB)))
 		return 0;
-	if (errno != EWOULDBLOCK || op & LOCK_NB)
+	if (errno != EWOULDBLOCK)
 		return -errno;
-	return flock_wait(c, fd, op);
+	atomic_store(&h->flock, 0);
+	return op & LOCK_NB ? -EWOULDBLOCK : flock_wait(c, h->fd, op);
 }
 
 int fs_op_flock(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_fh fh, uint64_t owner, int op)
@@ -261,7 +263,7 @@ int fs_op_flock(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op_f
 	if (r)
 		return r;
 	atomic_store(&a.file.handle->prompt, 1);
-	r = (int)effect_end(fs, &e, flock_fd(c, a.file.fd, op));
+	r = (int)effect_end(fs, &e, flock_handle(c, a.file.handle, op));
 	if (!r)
 		atomic_store(&a.file.handle->flock, what == LOCK_UN ? 0 : (uint8_t)what);
 	return r;

@@ -308,6 +308,36 @@ static void test_flock(void **state)
 	assert_int_equal(try_flock(&t->s, &t->f, LOCK_EX), -ENOSYS);
 }
 
+static int noted_flock(struct share *s, const struct open_file *f)
+{
+	struct handle *h = handle_get(s->fs->handles, f->node, f->fh, false);
+	int noted = h->flock;
+
+	handle_put(s->fs->handles, h);
+	return noted;
+}
+
+/* What the host gave up for a lock that it does not grant is not noted as held. */
+static void test_flock_lost(void **state)
+{
+	struct lock_test *t = *state;
+	struct waiter w = {.whole_file = true, .answer = -ENOLCK};
+	struct open_file b;
+
+	b = (struct open_file){t->f.node, share_open(&t->s, t->f.node, O_RDWR)};
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_SH), 0);
+	assert_int_equal(try_flock(&t->s, &b, LOCK_SH), 0);
+	assert_int_equal(noted_flock(&t->s, &b), LOCK_SH);
+	assert_int_equal(try_flock(&t->s, &b, LOCK_EX | LOCK_NB), -EAGAIN);
+	assert_int_equal(noted_flock(&t->s, &b), 0);
+	assert_int_equal(try_flock(&t->s, &b, LOCK_SH), 0);
+	waiter_start(&w, &t->s, &b, 1);
+	assert_int_equal(waiter_join(&w), -ENOLCK);
+	assert_int_equal(noted_flock(&t->s, &b), 0);
+	assert_int_equal(try_flock(&t->s, &t->f, LOCK_EX), 0); /* nobody is in the way */
+	assert_int_equal(noted_flock(&t->s, &t->f), LOCK_EX);
+}
+
 static void test_flock_wait(void **state)
 {
 	struct lock_test *t = *state;
@@ -354,6 +384,7 @@ int main(void)
 		LOCK_TEST(test_close_and_cancel),
 		cmocka_unit_test(test_readonly),
 		LOCK_TEST(test_flock),
+		LOCK_TEST(test_flock_lost),
 		LOCK_TEST(test_flock_wait),
 	};
 
