@@ -57,15 +57,11 @@ static int may_wait(struct op_ctx *c)
 	return c->may_block ? c->may_block(c, OP_BLOCK_LOCK) : 0;
 }
 
-/*
- * Waits until the lock was there to be had once. What the host granted is made again with the books
- * (lock_change_try): as nothing if it is still there, and if another thread of the owner unlocked it
- * meanwhile as a new lock, with -EAGAIN if somebody else was faster.
- */
+/* Waits until the lock was there to be had once: -EAGAIN if somebody else was faster after all. */
 static int wait_once(const struct asking *a, struct lock_owner *o, struct lock_change *ch)
 {
 	if (!fcntl(o->fd, F_OFD_SETLKW, &ch->host))
-		return lock_change_try(a->fs->locks, o, ch);
+		return lock_change_granted(a->fs->locks, o, ch);
 	return errno == EINTR ? -EAGAIN : -errno;
 }
 

@@ -445,6 +445,46 @@ int lock_change_try(struct lock_table *t, struct lock_owner *o, struct lock_chan
 	return change(t, o, ch);
 }
 
+/* Mutex held. A part of a file for the host, from @start up to @end, as the books have it. */
+static void host_set(struct lock_owner *o, uint64_t start, uint64_t end, uint32_t type)
+{
+	struct op_lock lk = {.start = start, .end = end, .type = type};
+	struct lock_change ch;
+
+	if (!lock_change_init(&ch, &lk))
+		TEMP_FAILURE_RETRY(fcntl(o->fd, F_OFD_SETLK, &ch.host));
+}
+
+/* Mutex held. The same for all that a change was about. */
+static void host_restore(struct lock_table *t, struct lock_owner *o, const struct op_lock *lk)
+{
+	uint64_t at = lk->start;
+
+	for (uint32_t i = t->suspended ? 0 : o->ranges; i && at <= lk->end; i = range_at(t, i)->next) {
+		const struct lock_range *r = range_at(t, i);
+
+		if (r->end < at || r->start > lk->end)
+			continue;
+		if (r->start > at)
+			host_set(o, at, r->start - 1, F_UNLCK);
+		host_set(o, MAX(r->start, at), MIN(r->end, lk->end), r->type);
+		at = r->end + 1;
+	}
+	if (at <= lk->end)
+		host_set(o, at, lk->end, F_UNLCK);
+}
+
+int lock_change_granted(struct lock_table *t, struct lock_owner *o, struct lock_change *ch)
+{
+	int r;
+
+	autolock(&t->lock);
+	r = change(t, o, ch);
+	if (r)
+		host_restore(t, o, &ch->lk);
+	return r;
+}
+
 static struct lock_change unlock_all(void)
 {
 	return (struct lock_change){

@@ -49,6 +49,12 @@ int lock_change_init(struct lock_change *ch, const struct op_lock *lk);
  * ranges; unlocking a whole file always has room. Doing it twice is as good as once.
  */
 int lock_change_try(struct lock_table *t, struct lock_owner *o, struct lock_change *ch);
+/*
+ * The same for a lock that the host has just granted: made again with the books, as nothing if it is still
+ * there, as a new one if another thread of the owner unlocked it meanwhile. After an error the host has what
+ * the books say.
+ */
+int lock_change_granted(struct lock_table *t, struct lock_owner *o, struct lock_change *ch);
 
 /* Unlocks the whole file for the owner, if he has locks there. Never in vain: what the host cannot unlock
  * goes with its description. */

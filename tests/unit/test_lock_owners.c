@@ -110,6 +110,35 @@ static void expect_deadlock(struct share *s, const struct open_file *f, uint64_t
 	assert_false(w.blocked);
 }
 
+/* The room goes while somebody waits: what the host grants him then he has not, but what he had. */
+static void test_range_room_in_vain(void **state)
+{
+	struct flock low = {.l_type = F_WRLCK, .l_len = 10}, high = low, between = low;
+	struct lock_test *t = *state;
+	struct waiter w;
+	int fd;
+
+	high.l_start = 20;
+	between.l_start = 15;
+	between.l_len = 5;
+	assert_int_equal(set(&t->s, &t->f, 1, F_WRLCK, 0, 19), 0);
+	assert_int_equal(set(&t->s, &t->f, 2, F_RDLCK, 20, 29), 0);
+	waiter_for(&w, &t->s, &t->f, 2, range(F_WRLCK, 15, 24));
+	for (uint64_t owner = 3; owner <= 10; owner++)
+		for (uint64_t i = 100; !set(&t->s, &t->f, owner, F_RDLCK, i * 4, i * 4);)
+			i++;
+	assert_int_equal(fs_op_flush(t->s.fs, &t->s.c, t->f.node, t->f.fh, 1), 0);
+	assert_int_equal(waiter_join(&w), -ENOLCK);
+	fd = share_host_open(&t->s, "f", O_RDWR);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &low), 0);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &between), 0);
+	assert_int_equal(fcntl(fd, F_OFD_GETLK, &high), 0);
+	assert_int_equal(high.l_type, F_RDLCK);
+	assert_int_equal(high.l_start, 20);
+	assert_int_equal(high.l_len, 10);
+	close(fd);
+}
+
 static void test_two_owners(void **state)
 {
 	struct lock_test *t = *state;
@@ -252,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LOCK_TEST(test_ranges_random),
 		LOCK_TEST(test_range_room),
+		LOCK_TEST(test_range_room_in_vain),
 		LOCK_TEST(test_two_owners),
 		LOCK_TEST(test_one_file),
 		LOCK_TEST(test_three_owners),
