@@ -126,6 +126,7 @@ static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, co
 static int truncate_file(struct fs *fs, const struct op_ctx *c, const struct target *t, uint64_t size)
 {
 	autofd int own = -1;
+	unsigned int tries = 0;
 	int fd, r;
 
 	if (t->type != S_IFREG)
@@ -140,7 +141,7 @@ static int truncate_file(struct fs *fs, const struct op_ctx *c, const struct tar
 		return fd;
 	do {
 		r = ftruncate(fd, (off_t)size);
-	} while (r && fs_again(c));
+	} while (r && fs_again(c, &tries));
 	return r ? -errno : 0;
 }
 

@@ -109,16 +109,20 @@ void fs_lookup_undo(struct fs *fs, struct op_ctx *c, const struct op_entry *e);
  */
 int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type, uint32_t flags);
 
+#define FS_ROOM_TRIES 3
+
 /*
  * A system call has just failed: whether it is to be made again, because a signal ended it that was not meant
  * for this request (no guest sees EINTR of a request that it did not interrupt), or because room was lacking
- * that removed files held whose descriptors waited to be closed. @c may be NULL.
+ * that removed files held whose descriptors waited to be closed. Others may close some all the time: *tries,
+ * which begins at 0, is how often that was hoped for. @c may be NULL.
  */
-static inline bool fs_again(const struct op_ctx *c)
+static inline bool fs_again(const struct op_ctx *c, unsigned int *tries)
 {
 	if (c && atomic_load(&c->cancelled))
 		return false;
-	return errno == EINTR || ((errno == ENOSPC || errno == EDQUOT) && closing_finish());
+	return errno == EINTR ||
+	       ((errno == ENOSPC || errno == EDQUOT) && (*tries)++ < FS_ROOM_TRIES && closing_finish());
 }
 
 /* xattr.c: sets an attribute by a descriptor of any type, O_PATH too, without a bracket. @name is the

@@ -74,6 +74,7 @@ static void transfer_advance(struct transfer *t, ssize_t by)
 static ssize_t read_all(struct op_ctx *c, struct file_use *f, struct transfer *t)
 {
 	int rwf = f->traits & INODE_FS_MEMORY ? 0 : RWF_NOWAIT;
+	unsigned int tries = 0;
 
 	while (t->n) {
 		ssize_t r = preadv2(f->fd, t->iov, transfer_pieces(t), t->off, rwf);
@@ -86,7 +87,7 @@ static ssize_t read_all(struct op_ctx *c, struct file_use *f, struct transfer *t
 			rwf = 0;
 			if (errno == EAGAIN || !(file_traits(f) & INODE_FS_MEMORY))
 				file_may_block(c);
-		} else if (!fs_again(c)) {
+		} else if (!fs_again(c, &tries)) {
 			return transfer_error(t, errno);
 		}
 	}
@@ -108,6 +109,8 @@ ssize_t fs_op_read(struct fs *fs, struct op_ctx *c, struct nodeid node, struct o
 
 static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)
 {
+	unsigned int tries = 0;
+
 	while (t->n) {
 		ssize_t r = pwritev2(fd, t->iov, transfer_pieces(t), t->off, rwf);
 
@@ -115,7 +118,7 @@ static ssize_t write_all(struct op_ctx *c, int fd, int rwf, struct transfer *t)
 			transfer_advance(t, r);
 			if (!r && t->left)
 				break;
-		} else if (!fs_again(c)) {
+		} else if (!fs_again(c, &tries)) {
 			r = transfer_error(t, errno);
 			return t->done ? t->done : r;
 		}
@@ -243,12 +246,13 @@ ssize_t fs_op_write(struct fs *fs, struct op_ctx *c, struct nodeid node, struct 
 
 static int sync_fd(struct op_ctx *c, int fd, bool datasync)
 {
+	unsigned int tries = 0;
 	int r;
 
 	file_may_block(c);
 	do {
 		r = datasync ? fdatasync(fd) : fsync(fd);
-	} while (r && fs_again(c));
+	} while (r && fs_again(c, &tries));
 	return r ? -errno : 0;
 }
 
@@ -272,13 +276,14 @@ int fs_op_fsyncdir(struct fs *fs, struct op_ctx *c, struct nodeid node, struct o
 
 static int fallocate_fd(struct op_ctx *c, int fd, int mode, off_t off, off_t len)
 {
+	unsigned int tries = 0;
 	int r;
 
 	if ((uint64_t)len > FALLOCATE_QUICK)
 		file_may_block(c);
 	do {
 		r = fallocate(fd, mode, off, len);
-	} while (r && fs_again(c));
+	} while (r && fs_again(c, &tries));
 	return r ? -errno : 0;
 }
 
@@ -337,13 +342,14 @@ static ssize_t copy_fd(struct op_ctx *c, int in, int out, const struct op_copy *
 {
 	off_t in_off = (off_t)copy->in_off, out_off = (off_t)copy->out_off;
 	size_t len = MIN(copy->len, COPY_STEP);
+	unsigned int tries = 0;
 	ssize_t r;
 
 	if (len > COPY_QUICK)
 		file_may_block(c);
 	do {
 		r = copy_file_range(in, &in_off, out, &out_off, len, 0);
-	} while (r < 0 && fs_again(c));
+	} while (r < 0 && fs_again(c, &tries));
 	return r < 0 ? -errno : r;
 }
 

@@ -24,6 +24,7 @@
 
 int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type, uint32_t flags)
 {
+	unsigned int tries = 0;
 	char name[16];
 	int fd;
 
@@ -35,7 +36,7 @@ int fs_reopen(struct fs *fs, const struct op_ctx *c, int path_fd, uint32_t type,
 	snprintf(name, sizeof(name), "%d", path_fd);
 	do {
 		fd = openat(fs->cfg.proc_self_fd, name, (int)flags | O_NOCTTY | O_CLOEXEC);
-	} while (fd < 0 && fs_again(c));
+	} while (fd < 0 && fs_again(c, &tries));
 	return fd < 0 ? -errno : fd;
 }
 
@@ -188,6 +189,7 @@ static int label_name(const struct fs *fs, int dir, const char *name, const stru
 static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char *name,
 	const struct op_mode *m, const char *target)
 {
+	unsigned int tries = 0;
 	bool label_left;
 	int r = cred_create_begin(fs, c, m, &label_left);
 
@@ -195,7 +197,7 @@ static int create_as_caller(struct fs *fs, struct op_ctx *c, int dir, const char
 		fs_intend_create(c);
 		do {
 			r = create_name(dir, name, m, target);
-		} while (r && fs_again(c));
+		} while (r && fs_again(c, &tries));
 	}
 	if (r == -EEXIST && fs_made_before(c, dir, name, m->mode & S_IFMT ? m->mode & S_IFMT : S_IFREG))
 		r = 0;
@@ -443,6 +445,7 @@ int fs_op_link(struct fs *fs, struct op_ctx *c, struct nodeid node, struct nodei
 	struct effect e = {.kind = EFFECT_CREATE, .node = {node, newparent}, .nodes = 2, .unique = c->unique};
 	autoinode struct inode_use u = {0};
 	autoinode struct inode_use dir = {0};
+	unsigned int tries = 0;
 	int r = enter(fs, newparent, newname, &dir);
 
 	if (!r)
@@ -454,7 +457,7 @@ int fs_op_link(struct fs *fs, struct op_ctx *c, struct nodeid node, struct nodei
 	op_intend(c, 0, 0);
 	do {
 		r = link_inode(fs, &u, dir.fd, newname);
-	} while (r && fs_again(c));
+	} while (r && fs_again(c, &tries));
 	if (r == -EEXIST && linked_before(c, &u, dir.fd, newname))
 		r = 0;
 	r = (int)effect_end(fs, &e, r);

@@ -241,11 +241,12 @@ static int hand_out(struct opening *o, const struct inode_use *dir, int *fd, str
 
 static int make_here(const struct opening *o, int dir, const char *name, int flags, uint32_t mode)
 {
+	unsigned int tries = 0;
 	int fd;
 
 	do {
 		fd = openat(dir, name ? name : ".", flags, mode & 07777);
-	} while (fd < 0 && fs_again(o->c));
+	} while (fd < 0 && fs_again(o->c, &tries));
 	return fd < 0 ? -errno : fd;
 }
 

@@ -108,6 +108,7 @@ static int refusal(const struct target *t, int error)
 static int sys_set(const struct target *t, const void *value, size_t size, int flags)
 {
 	struct at_args a = {.value = (uintptr_t)value, .size = (uint32_t)size, .flags = (uint32_t)flags};
+	unsigned int tries = 0;
 	long r;
 
 	do {
@@ -115,7 +116,7 @@ static int sys_set(const struct target *t, const void *value, size_t size, int f
 			r = setxattr(t->name, t->attr, value, size, flags);
 		else
 			r = syscall(NR_SETXATTRAT, t->dir, t->name, 0, t->attr, &a, sizeof(a));
-	} while (r && fs_again(NULL));
+	} while (r && fs_again(NULL, &tries));
 	return r ? refusal(t, errno) : 0;
 }
 
