@@ -104,6 +104,7 @@ static int host_owner(const struct fs *fs, const struct op_setattr *a, uid_t *ui
 
 static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, const struct op_setattr *a)
 {
+	unsigned int tries = 0;
 	uid_t uid;
 	gid_t gid;
 	int r = host_owner(fs, a, &uid, &gid);
@@ -118,9 +119,12 @@ static int set_owner(struct fs *fs, struct op_ctx *c, const struct target *t, co
 	r = c->uid ? cred_daemon_kill_priv_of(fs, c, gid) : cred_daemon(fs);
 	if (!r)
 		r = fs_drop_capability(fs, t->path_fd);
-	if (!r && fchownat(t->path_fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
-		r = -errno;
-	return r;
+	if (r)
+		return r;
+	do {
+		r = fchownat(t->path_fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+	} while (r && fs_again(c, &tries));
+	return r ? -errno : 0;
 }
 
 static int truncate_file(struct fs *fs, const struct op_ctx *c, const struct target *t, uint64_t size)

@@ -364,15 +364,18 @@ static bool renamed_before(struct op_ctx *c, const struct inode_use *from, const
 static int rename_name(struct op_ctx *c, const struct inode_use *from, const char *name,
 	const struct inode_use *to, const char *newname, uint32_t flags)
 {
+	unsigned int tries = 0;
 	int r;
 
 	if (flags && renamed_before(c, from, name, to, newname))
 		return 0;
 	if (!flags)
 		op_intend(c, 0, 0);
-	r = renameat2(from->fd, name, to->fd, newname, flags);
-	if (r && errno == ENOSYS && !flags)
-		r = renameat(from->fd, name, to->fd, newname);
+	do {
+		r = renameat2(from->fd, name, to->fd, newname, flags);
+		if (r && errno == ENOSYS && !flags)
+			r = renameat(from->fd, name, to->fd, newname);
+	} while (r && fs_again(c, &tries));
 	if (r && errno == ENOENT && c->again && !flags)
 		return 0;
 	return r ? -errno : 0;

@@ -390,11 +390,12 @@ static void full_disk(void **state)
 	struct vm *vm = *state;
 	struct fuse_client *c = &vm->client[1];
 	struct fuse_create_in in = {.flags = O_RDWR, .mode = 0644};
-	struct fc_created made, other;
+	struct fuse_rename2_in whiteout = {.newdir = FUSE_ROOT_ID, .flags = RENAME_WHITEOUT};
+	struct fc_created made, other, removed;
 	struct fuse_entry_out first;
 	static char data[256 * 1024], got[4];
 	struct fc_file f, g;
-	struct fc_op op[3];
+	struct fc_op op[6];
 	ssize_t r = 0;
 
 	boot_on_tmpfs(vm, "size=2m,nr_inodes=100", NULL);
@@ -412,6 +413,7 @@ static void full_disk(void **state)
 	remove_at_once(c, op, f, "f");
 	LEN(fc_write(c, g, data, sizeof(data), 0),
 		sizeof(data)); /* no sooner is there room than it is used */
+	OK(fc_create(c, FUSE_ROOT_ID, "h", &in, &removed));
 	r = 0;
 	for (unsigned int i = 0; i < 200 && !r; i++) {
 		char name[16];
@@ -420,6 +422,8 @@ static void full_disk(void **state)
 		r = fc_mkdir(c, FUSE_ROOT_ID, name, 0755, i ? &made.entry : &first);
 	}
 	ERR(r, ENOSPC);
+	remove_at_once(c, op + 3, (struct fc_file){removed.entry.nodeid, removed.open.fh}, "h");
+	OK(fc_rename2(c, FUSE_ROOT_ID, "n1", &whiteout, "moved"));
 	OK(fc_rmdir(c, FUSE_ROOT_ID, "n0"));
 	OK(fc_forget(c, first.nodeid, 1));
 	OK(fc_mkdir(c, FUSE_ROOT_ID, "n0", 0755, &made.entry));
