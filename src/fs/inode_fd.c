@@ -106,7 +106,7 @@ bool inode_lacks_fds(struct inode_table *t)
 
 /* False: the hand goes on. True: the record needs its slot no more; *gone is the descriptor to close, or -1.
  */
-static bool take_back(struct inode_table *t, struct inode *i, int *gone)
+static bool give_up(struct inode_table *t, struct inode *i, int *gone)
 {
 	uint64_t w = atomic_load(&i->fd);
 
@@ -123,12 +123,23 @@ static bool take_back(struct inode_table *t, struct inode *i, int *gone)
 			if (!fd_slot_empty(&i->fd, w))
 				return false;
 			*gone = fd_slot_fd(w);
+			atomic_fetch_sub(&t->fds, 1);
 		}
 	}
-	atomic_fetch_and(&i->flags, (uint8_t)~INODE_CACHED);
-	if (*gone >= 0)
-		atomic_fetch_sub(&t->fds, 1);
 	return true;
+}
+
+/* The same for one with INODE_CACHED. That goes first: who gives the record a descriptor, or closes its last
+ * handle, while we look either is seen, or sees that he has to come for a slot himself (inode_fd_cache()). */
+static bool take_back(struct inode_table *t, struct inode *i, int *gone)
+{
+	bool is_free;
+
+	atomic_fetch_and(&i->flags, (uint8_t)~INODE_CACHED);
+	is_free = give_up(t, i, gone);
+	if (!is_free)
+		atomic_fetch_or(&i->flags, INODE_CACHED);
+	return is_free;
 }
 
 /* The hand moves one on. True if the slot there is free now. */
