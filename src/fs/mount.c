@@ -226,7 +226,7 @@ struct mount_table *mount_table_new(
 	t->cfg = cfg;
 	t->inodes = inodes;
 	t->rec = segment_at(seg, SEGMENT_MOUNTS);
-	t->high = 1;
+	t->high = seg->adopt ? MOUNT_ROOT + 1 : 1; /* that one may have no number: is_told() */
 	for (uint16_t i = 1; seg->adopt && i < MOUNT_MAX; i++) {
 		t->rec[i].refs = 0;
 		atomic_store(&t->rec[i].fd, atomic_load(&t->rec[i].fd) & ~(uint64_t)UINT32_MAX);
@@ -240,7 +240,7 @@ bool mount_adopt(struct mount_table *t, uint16_t index)
 {
 	if (!index)
 		return true;
-	if (index >= t->high || !t->rec[index].mnt_id)
+	if (index >= t->high || (index != MOUNT_ROOT && !t->rec[index].mnt_id))
 		return false;
 	t->rec[index].refs++;
 	return true;

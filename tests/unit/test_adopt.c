@@ -86,6 +86,24 @@ static void test_lookup_count(void **state)
 	share_free(&s);
 }
 
+/* As on Linux before 5.8, which has no numbers for mounts. */
+static void test_mount_without_number(void **state)
+{
+	struct mount *m;
+	struct nodeid node;
+	struct share s;
+
+	(void)state;
+	share_new(&s, share_config());
+	share_host_write(&s, "f", "text");
+	node = share_lookup(&s, "f");
+	m = segment_at(&s.seg, SEGMENT_MOUNTS);
+	m[MOUNT_ROOT].mnt_id = 0;
+	crash(&s);
+	assert_int_equal(share_lookup(&s, "f").v, node.v);
+	share_free(&s);
+}
+
 /* What was cut short: a handle without its inode, an inode that nobody counted. */
 static void test_half_records(void **state)
 {
@@ -227,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_survivors),
 		cmocka_unit_test(test_lookup_count),
+		cmocka_unit_test(test_mount_without_number),
 		cmocka_unit_test(test_half_records),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_forged_ranges),
