@@ -300,6 +300,14 @@ static uint16_t find(struct mount_table *t, uint64_t mnt_id)
 	return unused || t->high == MOUNT_MAX ? unused : t->high++;
 }
 
+/* Linux before 5.8 tells no mounts apart: there what is on the root's device is taken to be on its mount. */
+static bool is_told(const struct mount_table *t, const struct inode_key *key)
+{
+	const struct inode *root = key->mnt_id ? NULL : idtab_at(&t->inodes->ids, 1);
+
+	return !root || key->dev == root->key.dev; /* NULL, too: the root is being made */
+}
+
 int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16_t *index)
 {
 	struct mount *m;
@@ -307,7 +315,7 @@ int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16
 	int by;
 
 	*index = 0;
-	if (t->inodes->handles == FS_HANDLES_NEVER)
+	if (t->inodes->handles == FS_HANDLES_NEVER || !is_told(t, key))
 		return -EOPNOTSUPP;
 	autolock(&t->lock);
 	i = find(t, key->mnt_id);

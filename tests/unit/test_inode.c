@@ -619,6 +619,35 @@ static void test_submount(void **state)
 	fixture_free(&x);
 }
 
+/* Linux before 5.8 has one number for all mounts: what is on another device is not on the root's. */
+static void test_mounts_untold(void **state)
+{
+	struct inode_key key;
+	struct fixture x;
+	struct mount *m;
+	struct statx st;
+	uint16_t index;
+
+	(void)state;
+	fixture_new(&x, fixture_config());
+	if (!has_handles(&x)) {
+		fixture_free(&x);
+		skip();
+	}
+	m = segment_at(&x.seg, SEGMENT_MOUNTS);
+	m[MOUNT_ROOT].mnt_id = 0;
+	st = host_stat(&x, ".");
+	key = inode_key_of(&st);
+	key.mnt_id = 0;
+	assert_int_equal(mount_ref(x.fs.inodes->mounts, &key, x.dirfd, &index), 0);
+	assert_int_equal(index, MOUNT_ROOT);
+	mount_put(x.fs.inodes->mounts, index);
+	key.dev++;
+	assert_int_equal(mount_ref(x.fs.inodes->mounts, &key, x.dirfd, &index), -EOPNOTSUPP);
+	assert_int_equal(index, 0);
+	fixture_free(&x);
+}
+
 /* What the guest knows and does not use keeps no mount, on mounts on mounts either; what is open does. */
 static void test_unmounting(void **state)
 {
@@ -683,6 +712,7 @@ int main(void)
 		cmocka_unit_test(test_races),
 		cmocka_unit_test(test_overlay),
 		cmocka_unit_test(test_submount),
+		cmocka_unit_test(test_mounts_untold),
 		cmocka_unit_test(test_unmounting),
 	};
 
