@@ -123,9 +123,14 @@ static uint64_t copy_place(struct mount_table *t, const struct mount *m, char na
 	return m->place;
 }
 
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 static int lost(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOMEM ? -error : -ESTALE;
+	return is_shortage(error) ? -error : -ESTALE;
 }
 
 /* What lies at the mount's place, if that is the mount still. */
@@ -308,6 +313,13 @@ static bool is_told(const struct mount_table *t, const struct inode_key *key)
 	return !root || key->dev == root->key.dev; /* NULL, too: the root is being made */
 }
 
+/* Why a probe failed is remembered with the mount, but not where another may do better: of a directory, when
+ * there are descriptors again. The root's mount has its index in any case. */
+static bool is_final(const struct inode_key *key, uint16_t index, int why)
+{
+	return key->type == S_IFDIR && (index == MOUNT_ROOT || (why != -EINTR && !is_shortage(-why)));
+}
+
 int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16_t *index)
 {
 	struct mount *m;
@@ -324,8 +336,8 @@ int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16
 	m = &t->rec[i];
 	if (!m->refs) {
 		by = probe(t, key, fd);
-		if (by < 0 && key->type != S_IFDIR)
-			return by; /* a directory of this mount may do better */
+		if (by < 0 && !is_final(key, i, by))
+			return by;
 		*m = (struct mount){.mnt_id = key->mnt_id, .why = MIN(by, 0), .used = 1};
 		if (by >= 0)
 			fd_slot_fill(&m->fd, by, 0);

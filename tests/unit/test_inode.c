@@ -274,6 +274,15 @@ static void test_removed(void **state)
 	fixture_free(&x);
 }
 
+static bool has_flag(struct fixture *x, struct nodeid node, uint8_t flag)
+{
+	struct inode *i = inode_get(x->fs.inodes, node);
+	bool has = i->flags & flag;
+
+	inode_put(x->fs.inodes, i);
+	return has;
+}
+
 /* Two records with one key: the file handle alone tells a successor from its predecessor. */
 static void test_same_key_other_handle(void **state)
 {
@@ -619,6 +628,44 @@ static void test_submount(void **state)
 	fixture_free(&x);
 }
 
+/* No descriptor to spare when a mount is met says nothing of the mount. */
+static void test_probe_in_vain(void **state)
+{
+	struct rlimit old, low;
+	struct op_entry sub, f;
+	struct fixture x;
+	char path[80];
+	int r;
+
+	(void)state;
+	fixture_new(&x, fixture_config());
+	if (!has_handles(&x)) {
+		fixture_free(&x);
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/sub", x.dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	fixture_mount("tmpfs", path, NULL, x.dir);
+	host_write(&x, "sub/f", "text");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	closing_flush();
+	r = dup(x.dirfd);
+	low.rlim_cur = (rlim_t)r + 1; /* the mount's root can be opened, and nothing else */
+	close(r);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	r = fs_op_lookup(&x.fs, &x.ctx, NODEID_ROOT, "sub", &sub);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(r, 0);
+	assert_true(has_flag(&x, sub.node, INODE_PINNED));
+	assert_int_equal(fs_op_lookup(&x.fs, &x.ctx, sub.node, "f", &f), 0);
+	assert_false(has_flag(&x, f.node, INODE_PINNED));
+	inode_forget_all(x.fs.inodes);
+	closing_flush();
+	assert_int_equal(umount(path), 0);
+	fixture_free(&x);
+}
+
 /* Linux before 5.8 has one number for all mounts: what is on another device is not on the root's. */
 static void test_mounts_untold(void **state)
 {
@@ -712,6 +759,7 @@ int main(void)
 		cmocka_unit_test(test_races),
 		cmocka_unit_test(test_overlay),
 		cmocka_unit_test(test_submount),
+		cmocka_unit_test(test_probe_in_vain),
 		cmocka_unit_test(test_mounts_untold),
 		cmocka_unit_test(test_unmounting),
 	};
