@@ -232,6 +232,8 @@ bool inode_lacks_fds(struct inode_table *t);
  * for the guest until it forgets the inode; not for more inodes than cfg.max_fds.
  */
 void inode_removed(struct inode_table *t, struct inode *i);
+/* Nothing but descriptors as @fd keeps the inode from its end: no file handle brings it back. */
+bool inode_is_removed(int fd);
 
 /*
  * What the host's file system is like that the inode is on, which @fd is a descriptor on: asked of the kernel

@@ -74,8 +74,7 @@ static bool know_handle(struct inode *i, int fd)
 	return true;
 }
 
-/* Nothing but the descriptor keeps the inode from its end: no file handle brings it back. */
-static bool is_removed(int fd)
+bool inode_is_removed(int fd)
 {
 	struct statx st;
 
@@ -117,7 +116,7 @@ static bool give_up(struct inode_table *t, struct inode *i, int *gone)
 	if (w && !atomic_load(&i->opens)) {
 		if (!know_handle(i, fd_slot_fd(w)))
 			atomic_fetch_or(&i->flags, INODE_PINNED);
-		else if (is_removed(fd_slot_fd(w)))
+		else if (inode_is_removed(fd_slot_fd(w)))
 			inode_removed(t, i);
 		if (!(atomic_load(&i->flags) & INODE_PINNED)) {
 			if (!fd_slot_empty(&i->fd, w))

@@ -309,9 +309,10 @@ static void removal_begin(struct fs *fs, struct removal *x, const struct inode_u
 	inode_forget(fs->inodes, node, 1);
 }
 
-static int removal_end(struct fs *fs, struct removal *x, int r)
+/* Where an earlier process did it, a rename's new name led to what was renamed. */
+static int removal_end(struct fs *fs, const struct op_ctx *c, struct removal *x, int r)
 {
-	if (!r && x->u.inode && x->last)
+	if (!r && x->u.inode && x->last && (!c->again || inode_is_removed(x->u.fd)))
 		inode_removed(fs->inodes, x->u.inode);
 	inode_use_end(&x->u);
 	return r;
@@ -333,7 +334,7 @@ static int take_away(struct fs *fs, struct op_ctx *c, struct nodeid parent, cons
 	r = unlinkat(dir.fd, name, flags) ? -errno : 0;
 	if (r == -ENOENT && c->again)
 		r = 0;
-	return (int)effect_end(fs, &e, removal_end(fs, &gone, r));
+	return (int)effect_end(fs, &e, removal_end(fs, c, &gone, r));
 }
 
 int fs_op_unlink(struct fs *fs, struct op_ctx *c, struct nodeid parent, const char *name)
@@ -402,7 +403,7 @@ int fs_op_rename(struct fs *fs, struct op_ctx *c, struct nodeid parent, const ch
 	removal_begin(fs, &gone, &to, newname);
 	gone.last = gone.last && !(flags & RENAME_EXCHANGE);
 	r = rename_name(c, &from, name, &to, newname, flags);
-	return (int)effect_end(fs, &e, removal_end(fs, &gone, r));
+	return (int)effect_end(fs, &e, removal_end(fs, c, &gone, r));
 }
 
 /* Whether the name in /proc leads to the inode and no further, as it does on every kernel that we know. */

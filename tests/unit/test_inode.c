@@ -283,6 +283,40 @@ static bool has_flag(struct fixture *x, struct nodeid node, uint8_t flag)
 	return has;
 }
 
+/* A rename that an earlier process made: what has the new name now is not removed. */
+static void test_renamed_before(void **state)
+{
+	struct op_intent intent = {.begun = 1};
+	struct fs_config cfg = fixture_config();
+	struct op_entry moved, e;
+	struct fixture x;
+
+	(void)state;
+	cfg.max_fds = 2;
+	fixture_new(&x, cfg);
+	if (!has_handles(&x)) {
+		fixture_free(&x);
+		skip();
+	}
+	make_numbered(&x, 3);
+	host_write(&x, "to", "");
+	moved = must_lookup(&x, "to");
+	for (int i = 0; i < 3; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		e = must_lookup(&x, name);
+	}
+	x.ctx.intent = &intent;
+	x.ctx.again = true;
+	assert_int_equal(fs_op_rename(&x.fs, &x.ctx, NODEID_ROOT, "from", NODEID_ROOT, "to", 0), 0);
+	assert_false(has_flag(&x, moved.node, INODE_REMOVED));
+	assert_int_equal(fs_op_rename(&x.fs, &x.ctx, NODEID_ROOT, "f2", NODEID_ROOT, "to", 0), 0);
+	assert_true(has_flag(&x, moved.node, INODE_REMOVED));
+	assert_false(has_flag(&x, e.node, INODE_REMOVED));
+	fixture_free(&x);
+}
+
 /* Two records with one key: the file handle alone tells a successor from its predecessor. */
 static void test_same_key_other_handle(void **state)
 {
@@ -751,6 +785,7 @@ int main(void)
 		cmocka_unit_test(test_churn),
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_renamed_before),
 		cmocka_unit_test(test_same_key_other_handle),
 		cmocka_unit_test(test_never_pins),
 		cmocka_unit_test(test_descriptors_left),
