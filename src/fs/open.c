@@ -47,6 +47,7 @@ static int opening_begin(struct opening *o, struct fs *fs, struct op_ctx *c, uin
 	uint32_t mode = guest & O_ACCMODE;
 
 	*o = (struct opening){.fs = fs, .c = c, .guest = guest, .host = host_flags(fs, guest), .fh = fh};
+	*fh = OP_NO_HANDLE;
 	if (mode == O_ACCMODE)
 		return -EINVAL;
 	return fs->cfg.readonly && (mode != O_RDONLY || guest & O_TRUNC) ? -EROFS : 0;
@@ -107,14 +108,17 @@ static int reopen_bracketed(struct opening *o, const struct inode_use *u)
 static int open_regular(struct opening *o, const struct inode_use *u)
 {
 	autofd int fd = reopen_bracketed(o, u);
+	int r;
 
 	if (fd < 0)
 		return fd;
-	*o->fh = OP_NO_HANDLE;
 	if (o->fs->kept)
 		return 0;
-	return handle_new(
+	r = handle_new(
 		o->fs->handles, inode_node(o->fs->inodes, u->inode), &fd, (uint32_t)o->host, false, o->fh);
+	if (!r)
+		op_opened(o->c, *o->fh);
+	return r;
 }
 
 static int check_type(uint32_t type)
@@ -180,7 +184,8 @@ static int open_existing(struct opening *o, struct op_entry *out)
 		return -EIO;
 	if (!r && o->guest & O_TRUNC) {
 		r = fs_stat(o->fs, u.fd, "", AT_EMPTY_PATH, &out->st);
-		fs_number(o->fs, out->node, &out->st);
+		if (!r)
+			fs_number(o->fs, out->node, &out->st);
 	}
 	return r == -EACCES || r == -EPERM ? -ESTALE : r;
 }
@@ -195,14 +200,17 @@ static int create_existing(
 	if (r)
 		return r == -ENOENT ? -ESTALE : r;
 	r = open_existing(o, out);
-	if (r)
-		fs_lookup_undo(o->fs, o->c, out);
+	if (!r)
+		return 0;
+	handle_release(o->fs->handles, out->node, *o->fh, false); /* if there is one by now */
+	fs_lookup_undo(o->fs, o->c, out);
 	return r;
 }
 
 /* The inode behind a descriptor that was just made, for the guest. */
-static int learn_fd(struct fs *fs, const struct inode_use *dir, int fd, struct op_entry *out)
+static int learn_fd(const struct opening *o, const struct inode_use *dir, int fd, struct op_entry *out)
 {
+	struct fs *fs = o->fs;
 	struct inode_key key;
 	char number[16];
 	int path_fd;
@@ -215,7 +223,7 @@ static int learn_fd(struct fs *fs, const struct inode_use *dir, int fd, struct o
 	if (path_fd < 0)
 		return -errno;
 	key = inode_key_of(&out->st);
-	r = inode_learn(fs->inodes, &key, path_fd, NULL, &out->node);
+	r = inode_learn(fs->inodes, &key, path_fd, o->c, &out->node);
 	if (r >= 0)
 		fs_found(fs, dir, NULL, out);
 	return MIN(r, 0);
@@ -227,15 +235,14 @@ static int hand_out(struct opening *o, const struct inode_use *dir, int *fd, str
 	int r = cred_daemon(o->fs);
 
 	if (!r)
-		r = learn_fd(o->fs, dir, *fd, out);
+		r = learn_fd(o, dir, *fd, out);
 	if (r)
 		return r;
-	*o->fh = OP_NO_HANDLE;
 	if (o->fs->kept)
 		return 0;
 	r = handle_new(o->fs->handles, out->node, fd, (uint32_t)o->host, false, o->fh);
 	if (r)
-		inode_forget(o->fs->inodes, out->node, 1);
+		fs_lookup_undo(o->fs, o->c, out);
 	return r;
 }
 

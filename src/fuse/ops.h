@@ -165,6 +165,15 @@ static inline void op_counted(struct op_ctx *c, struct nodeid node)
 	in_order();
 }
 
+/* The same for a handle that the answer is about, if more is to be done for that. */
+static inline void op_opened(struct op_ctx *c, struct op_fh fh)
+{
+	in_order();
+	if (c->intent)
+		c->intent->fh = fh.v;
+	in_order();
+}
+
 /* One directory entry. @off is the position behind it. @name, with a NUL behind it, lives until the next call
  * on the handle by any thread, so a session calls readdir for one handle at a time (it holds dir_lock() ...
  * dir_unlock()). */
