@@ -55,10 +55,12 @@ int fs_op_getattr(struct fs *fs, struct op_ctx *c, struct nodeid node, struct op
 
 	(void)mask;
 	if (h) {
-		r = stat_fd(fs, h->fd, node, out);
+		r = cred_daemon_by(fs, h);
+		r = r ? r : stat_fd(fs, h->fd, node, out);
 		handle_put(fs->handles, h);
 	} else {
 		r = inode_use(fs->inodes, node, &u);
+		r = r ? r : cred_daemon_at(fs, &u);
 		r = r ? r : stat_fd(fs, u.fd, node, out);
 	}
 	out->node = node;
@@ -313,6 +315,8 @@ int fs_op_statfs(struct fs *fs, struct op_ctx *c, struct nodeid node, struct sta
 	int r = inode_use(fs->inodes, node, &u);
 
 	(void)c;
+	if (!r)
+		r = cred_daemon_at(fs, &u);
 	if (r)
 		return r;
 	return fstatvfs(u.fd, out) ? -errno : 0;

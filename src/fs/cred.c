@@ -187,6 +187,20 @@ int cred_daemon(struct fs *fs)
 	return become(daemon_self.uid, daemon_self.gid, 0, NULL, DROP_NONE);
 }
 
+int cred_daemon_at(struct fs *fs, const struct inode_use *u)
+{
+	if (!fs->cfg.change_creds || inode_fs_traits(fs->inodes, u->inode, u->fd) & INODE_FS_QUIET)
+		return 0;
+	return cred_daemon(fs);
+}
+
+int cred_daemon_by(struct fs *fs, struct handle *h)
+{
+	if (!fs->cfg.change_creds || handle_fs_traits(fs->handles, h) & INODE_FS_QUIET)
+		return 0;
+	return cred_daemon(fs);
+}
+
 /* The caller as the host knows him. */
 struct host_ids {
 	uint32_t uid, gid;

@@ -10,6 +10,9 @@
 
 #include "fs/fs.h"
 
+struct handle;
+struct inode_use;
+
 /* By fs_new(), while the process has one thread: keeps capabilities over fsuid changes, drops the
  * supplementary groups, umask 0. Does nothing but the umask without cfg->change_creds. 0 or -errno with @err.
  */
@@ -17,6 +20,12 @@ int cred_setup(const struct fs_config *cfg, struct err *err);
 
 /* The thread acts as the daemon (all capabilities it has). */
 int cred_daemon(struct fs *fs);
+/*
+ * The same ahead of what the daemon's capabilities allow, whoever the thread still is from its last request:
+ * only on file systems that are not known to be local, where a server may judge. By an inode or a handle.
+ */
+int cred_daemon_at(struct fs *fs, const struct inode_use *u);
+int cred_daemon_by(struct fs *fs, struct handle *h);
 /*
  * The thread acts as the daemon, and SUID and SGID bits go as they do for a user without CAP_FSETID. It takes
  * the caller's group: the host's kernel leaves SGID on a file without group execution to members of its

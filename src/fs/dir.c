@@ -190,6 +190,7 @@ int fs_op_dir_lock(struct fs *fs, struct nodeid node, struct op_fh fh)
 	struct handle *h = handle_get(fs->handles, node, fh, true);
 	struct inode *dir = h ? inode_get(fs->inodes, node) : NULL;
 	struct dir_slot *s = dir ? slot_of(fs->dirs, fh) : NULL;
+	int r;
 
 	if (dir && !s)
 		s = slot_make(fs->dirs, fh);
@@ -208,7 +209,10 @@ int fs_op_dir_lock(struct fs *fs, struct nodeid node, struct op_fh fh)
 	s->gave = false;
 	s->handle = h;
 	s->dir = dir;
-	return 0;
+	r = cred_daemon_by(fs, h); /* for all lookups to come */
+	if (r)
+		fs_op_dir_unlock(fs, fh);
+	return r;
 }
 
 void fs_op_dir_unlock(struct fs *fs, struct op_fh fh)

@@ -387,7 +387,7 @@ void inode_crossed(struct inode_table *t, struct nodeid node, struct inode *dir,
 
 uint32_t inode_fs_traits(struct inode_table *t, const struct inode *i, int fd)
 {
-	return mount_traits(t->mounts, i->mount, fd);
+	return mount_traits(t->mounts, i->mount, i->mount || i->key.dev == at(t, 1)->key.dev, fd);
 }
 
 bool inode_expects_known(const struct inode *dir)
@@ -518,6 +518,7 @@ static int learn_root(struct inode_table *t, const struct fs_config *cfg, struct
 	if (r < 0)
 		return err_sys(err, -r, "cannot keep the shared directory open");
 	atomic_fetch_or(&at(t, 1)->flags, INODE_PINNED);
+	inode_fs_traits(t, at(t, 1), cfg->root); /* ahead of all requests, which ask */
 	return 0;
 }
 

@@ -237,7 +237,8 @@ bool inode_is_removed(int fd);
 
 /*
  * What the host's file system is like that the inode is on, which @fd is a descriptor on: asked of the kernel
- * once for each host mount. @fd -1: what is known already, perhaps 0.
+ * once for each host mount; without file handles, of the root's device only. @fd -1: what is known already,
+ * perhaps 0.
  */
 #define INODE_FS_ASKED	1u
 #define INODE_FS_QUIET	2u /* local: nothing to say at close(2), where others report what went wrong since */

@@ -367,15 +367,15 @@ static uint32_t ask_traits(int fd)
 	}
 }
 
-uint32_t mount_traits(struct mount_table *t, uint16_t index, int fd)
+uint32_t mount_traits(struct mount_table *t, uint16_t index, bool keep, int fd)
 {
 	_Atomic uint32_t *known = &t->rec[index].traits;
-	uint32_t traits = index && tune.fs_traits ? atomic_load_explicit(known, memory_order_relaxed) : 0;
+	uint32_t traits = keep && tune.fs_traits ? atomic_load_explicit(known, memory_order_relaxed) : 0;
 
 	if (traits || fd < 0)
 		return traits;
 	traits = ask_traits(fd);
-	if (index)
+	if (keep)
 		atomic_store_explicit(known, traits, memory_order_relaxed);
 	return traits;
 }

@@ -72,8 +72,9 @@ int mount_ref(struct mount_table *t, const struct inode_key *key, int fd, uint16
 void mount_put(struct mount_table *t, uint16_t index); /* 0 is allowed */
 
 /* INODE_FS_* of the mount, of which the caller holds a reference; asked by @fd, which is on it, the first
- * time. -1: what is known already, perhaps 0. 0 is allowed as index. */
-uint32_t mount_traits(struct mount_table *t, uint16_t index, int fd);
+ * time, without @keep each time. -1: what is known already, perhaps 0. Index 0 keeps those of one device.
+ */
+uint32_t mount_traits(struct mount_table *t, uint16_t index, bool keep, int fd);
 
 /*
  * Where the mount, of which the caller holds a reference, is: at @name in @dir, which is on another one.

@@ -151,6 +151,8 @@ int fs_op_lookup(
 	autoinode struct inode_use dir = {0};
 	int r = enter(fs, parent, name, &dir);
 
+	if (!r)
+		r = cred_daemon_at(fs, &dir);
 	return r ? r : fs_lookup_shown(fs, c, &dir, name, out);
 }
 
@@ -326,6 +328,8 @@ static int take_away(struct fs *fs, struct op_ctx *c, struct nodeid parent, cons
 	int r = enter(fs, parent, name, &dir);
 
 	if (!r)
+		r = cred_daemon_at(fs, &dir);
+	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
@@ -394,8 +398,8 @@ int fs_op_rename(struct fs *fs, struct op_ctx *c, struct nodeid parent, const ch
 
 	if (!r)
 		r = enter(fs, newparent, newname, &to);
-	if (!r && flags & RENAME_WHITEOUT)
-		r = cred_caller(fs, c); /* the whiteout is a new inode */
+	if (!r) /* a whiteout is a new inode */
+		r = flags & RENAME_WHITEOUT ? cred_caller(fs, c) : cred_daemon_at(fs, &from);
 	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)
@@ -455,6 +459,8 @@ int fs_op_link(struct fs *fs, struct op_ctx *c, struct nodeid node, struct nodei
 	if (!r)
 		r = inode_use(fs->inodes, node, &u);
 	if (!r)
+		r = cred_daemon_at(fs, &dir);
+	if (!r)
 		r = effect_begin(fs, &e);
 	if (r)
 		return r;
@@ -475,10 +481,10 @@ int fs_op_readlink(struct fs *fs, struct op_ctx *c, struct nodeid node, char *bu
 	ssize_t n;
 
 	(void)c;
+	if (!r)
+		r = u.inode->key.type == S_IFLNK ? cred_daemon_at(fs, &u) : -EINVAL;
 	if (r)
 		return r;
-	if (u.inode->key.type != S_IFLNK)
-		return -EINVAL;
 	n = readlinkat(u.fd, "", buf, PATH_MAX - 1);
 	if (n < 0)
 		return -errno;

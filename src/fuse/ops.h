@@ -342,7 +342,8 @@ struct fuse_ops {
 
 	/* Directories (fs/dir.c). */
 	int (*opendir)(struct fs *fs, struct op_ctx *c, struct nodeid node, uint32_t flags, struct op_fh *fh);
-	/* Claims the directory for one reader: -EBADF if @fh is no open directory of @node. */
+	/* Claims the directory for one reader, and one thread: -EBADF if @fh is no open directory of @node.
+	 */
 	int (*dir_lock)(struct fs *fs, struct nodeid node, struct op_fh fh);
 	void (*dir_unlock)(struct fs *fs, struct op_fh fh);
 	/* The entry at position @off (0: the first; else some entry's off): 1, 0 at the end, or -errno. "."

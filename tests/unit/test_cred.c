@@ -3,6 +3,7 @@
 #include "fs_fixture.h"
 
 #include <linux/capability.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
@@ -112,6 +113,80 @@ static void test_large_group_sets(void **state)
 	assert_int_equal(cred_daemon(&x.fs), 0);
 	assert_is(0, 0, 0);
 	fixture_free(&x);
+}
+
+static void use_all(struct fixture *x, void (*expect)(struct fixture *x))
+{
+	const struct nodeid dir = NODEID_ROOT;
+	struct op_entry a, e;
+	struct statvfs vfs;
+	char buf[PATH_MAX];
+	size_t len;
+
+	assert_int_equal(fs_op_lookup(&x->fs, &x->ctx, dir, "a", &a), 0);
+	expect(x);
+	assert_int_equal(fs_op_getattr(&x->fs, &x->ctx, a.node, OP_NO_HANDLE, 0, &e), 0);
+	expect(x);
+	assert_int_equal(fs_op_statfs(&x->fs, &x->ctx, a.node, &vfs), 0);
+	expect(x);
+	assert_int_equal(fs_op_link(&x->fs, &x->ctx, a.node, dir, "b", &e), 0);
+	expect(x);
+	assert_int_equal(fs_op_rename(&x->fs, &x->ctx, dir, "b", dir, "c", 0), 0);
+	expect(x);
+	assert_int_equal(fs_op_unlink(&x->fs, &x->ctx, dir, "c"), 0);
+	expect(x);
+	assert_int_equal(fs_op_lookup(&x->fs, &x->ctx, dir, "l", &e), 0);
+	expect(x);
+	assert_int_equal(fs_op_readlink(&x->fs, &x->ctx, e.node, buf, &len), 0);
+	expect(x);
+	assert_int_equal(fs_op_unlink(&x->fs, &x->ctx, dir, "l"), 0);
+	expect(x);
+}
+
+static void as_user(struct fixture *x)
+{
+	static const struct op_ctx user = {.uid = 1000, .gid = 1001};
+
+	assert_int_equal(cred_caller(&x->fs, &user), 0);
+}
+
+static void expect_user(struct fixture *x)
+{
+	(void)x;
+	assert_is(1000, 1001, 0);
+}
+
+static void expect_daemon(struct fixture *x)
+{
+	assert_is(0, 0, 0);
+	as_user(x);
+}
+
+/* What the thread was for its last request counts nowhere but on local file systems, where it does not
+ * matter. */
+static void test_who_asks(void **state)
+{
+	static const struct {
+		const char *type;
+		void (*expect)(struct fixture *x);
+	} on[] = {{"tmpfs", expect_user}, {"ramfs", expect_daemon}};
+	struct fixture x;
+	char dir[64];
+
+	(void)state;
+	fixture_need_root();
+	for (size_t i = 0; i < ARRAY_LEN(on); i++) {
+		fixture_make_dir(dir, sizeof(dir));
+		fixture_mount(on[i].type, dir, NULL, dir);
+		assert_int_equal(fixture_open(&x, fixture_config(), dir, NULL), 0);
+		host_write(&x, "a", "");
+		assert_int_equal(symlinkat("a", x.dirfd, "l"), 0);
+		as_user(&x);
+		use_all(&x, on[i].expect);
+		fixture_close(&x);
+		umount2(dir, MNT_DETACH);
+		fixture_remove_dir(dir);
+	}
 }
 
 struct worker {
@@ -248,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_become),
 		cmocka_unit_test(test_bad_ids),
 		cmocka_unit_test(test_large_group_sets),
+		cmocka_unit_test(test_who_asks),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_umask_of_the_maker),
 		cmocka_unit_test(test_without_rights),
