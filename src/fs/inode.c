@@ -60,8 +60,7 @@ static bool is_inode(struct inode *i, struct probe *p)
 	bool same;
 	int fd;
 
-	if (i->key.ino != k->ino || i->key.dev != k->dev || i->key.mnt_id != k->mnt_id ||
-		i->key.type != k->type)
+	if (!inode_key_same(&i->key, k))
 		return false;
 	if (i->key.btime == k->btime && inode_fd_held(i))
 		return true;
@@ -143,8 +142,7 @@ uint32_t inode_index(struct inode_table *t, const struct inode_key *key)
 	autolock(stripe_of(t, head));
 	for (uint32_t n = t->head[head]; n; n = i->hash_next) {
 		i = at(t, n);
-		if (i->key.ino == key->ino && i->key.dev == key->dev && i->key.mnt_id == key->mnt_id &&
-			i->key.type == key->type)
+		if (inode_key_same(&i->key, key))
 			return n;
 	}
 	return 0;

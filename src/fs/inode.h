@@ -149,6 +149,12 @@ static inline struct inode_key inode_key_of(const struct statx *st)
 	};
 }
 
+/* In all but the birth time, which may change while the inode lives. */
+static inline bool inode_key_same(const struct inode_key *a, const struct inode_key *b)
+{
+	return a->ino == b->ino && a->dev == b->dev && a->mnt_id == b->mnt_id && a->type == b->type;
+}
+
 /*
  * Makes of a host inode's number the one that a guest sees to whom the whole share is one file system (no
  * features.submounts): beneath the root's device the same, else one mixed of both numbers, so that it stays

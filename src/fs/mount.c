@@ -48,8 +48,7 @@ int file_id_get(int dir, const char *name, struct file_id *out)
 	return 0;
 }
 
-/* 0 if @fd refers to the inode with @key, else -ESTALE. Not by birth time, which may change (see struct
- * inode_key). */
+/* 0 if @fd refers to the inode with @key, else -ESTALE. */
 static int check_inode(int fd, const struct inode_key *key)
 {
 	struct inode_key k;
@@ -58,9 +57,7 @@ static int check_inode(int fd, const struct inode_key *key)
 	if (statx(fd, "", AT_EMPTY_PATH, INODE_KEY_MASK, &st))
 		return -errno;
 	k = inode_key_of(&st);
-	return k.dev == key->dev && k.ino == key->ino && k.mnt_id == key->mnt_id && k.type == key->type
-		       ? 0
-		       : -ESTALE;
+	return inode_key_same(&k, key) ? 0 : -ESTALE;
 }
 
 static int open_id(int mount_fd, const struct file_id *id)

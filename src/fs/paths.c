@@ -113,7 +113,7 @@ static bool leads_to(struct path_walk *w, const char *path, const struct inode_k
 	if (dir < 0 || statx(dir, name, WALK_AT, INODE_KEY_MASK, &st))
 		return false;
 	k = inode_key_of(&st);
-	return k.dev == key->dev && k.ino == key->ino && k.mnt_id == key->mnt_id && k.type == key->type;
+	return inode_key_same(&k, key);
 }
 
 /* What the kernel says of @fd, with the path of the root cut off. */
