@@ -61,24 +61,6 @@ int handle_keep_fds(struct handle_table *t, struct fdmap *map)
 	return r;
 }
 
-bool handle_take_back(struct handle_table *t, struct op_fh fh, int *fd)
-{
-	struct handle *h = idtab_get(&t->ids, fh.v);
-	struct inode *i;
-
-	if (!h)
-		return false;
-	*fd = h->fd;
-	atomic_store(&h->released, 1);
-	i = inode_get(t->inodes, (struct nodeid){h->node});
-	inode_closed(t->inodes, i);
-	inode_put(t->inodes, i);
-	idtab_put(h);
-	idtab_put(h);
-	idtab_free(&t->ids, h);
-	return true;
-}
-
 void handle_table_free(struct handle_table *t)
 {
 	free(t);

@@ -38,8 +38,6 @@ void handle_table_free(struct handle_table *t); /* NULL is allowed */
  */
 int handle_table_adopt(struct handle_table *t);
 int handle_keep_fds(struct handle_table *t, struct fdmap *map); /* as fs_keep_fds() */
-/* The handle that no guest heard of goes, but *fd, its descriptor, stays open. False: there is none. */
-bool handle_take_back(struct handle_table *t, struct op_fh fh, int *fd);
 uint32_t handle_table_count(struct handle_table *t);
 
 /*

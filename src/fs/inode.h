@@ -82,10 +82,6 @@ int inode_keep_fds(struct inode_table *t, struct fdmap *map); /* as fs_keep_fds(
 uint32_t inode_index(struct inode_table *t, const struct inode_key *key);
 /* Its nodeid; 0 if the guest does not know it. One thread. */
 struct nodeid inode_known(struct inode_table *t, const struct inode_key *key);
-static inline bool inode_is_known(struct inode_table *t, const struct inode_key *key)
-{
-	return inode_index(t, key);
-}
 
 /* For sweeps: the first inode from *index on, with a reference, and *index is behind it; NULL: none is left.
  */
