@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The bracket around every change of the host (design decision 9): an op declares what it is about to change,
- * then changes it, then says how it went. Recovery's intent records, the version table's marks and the
- * metrics hang here and nowhere else. There is no way to change the host around it: the files of this folder
- * make changing system calls between begin and end only.
+ * then changes it, then says how it went. A read-only share, the window and the counts of changes hang here
+ * and nowhere else, as ops make changing system calls between begin and end only. What a request notes for
+ * another run of it is op_intend()'s.
  */
 #ifndef FS_EFFECT_H
 #define FS_EFFECT_H

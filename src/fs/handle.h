@@ -33,7 +33,7 @@ struct handle_table *handle_table_new(struct inode_table *inodes, const struct s
 void handle_table_free(struct handle_table *t); /* NULL is allowed */
 
 /*
- * For fs_adopt(), between inode_adopt_begin() and inode_adopt_end(). A handle counts once it has its nodeid,
+ * For fs_new(), between inode_adopt_begin() and inode_adopt_end(). A handle counts once it has its nodeid,
  * and until RELEASE has come. 0 or -EINVAL.
  */
 int handle_table_adopt(struct handle_table *t);
