@@ -321,9 +321,8 @@ const struct option_row option_rows[] = {
 		AT(dax_trust_peers),
 		.def = "no",
 		.help = "Let several guests map one file, so that they see each other's stores at once. Each "
-			"of "
-			"them can then end the others by cutting it. Without this the first one maps it, and "
-			"it cannot be cut by others."},
+			"of them can then end the others by cutting it. Without this the first one maps it, "
+			"and it cannot be cut by others whose daemons have a window."},
 	[OPT_DAX_SHMEM_BIT] = {.name = "dax-shmem-bit",
 		.value = "N",
 		.kind = OPTION_NUMBER,
