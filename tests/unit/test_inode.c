@@ -116,6 +116,15 @@ static void test_hostile_nodeids(void **state)
 	fixture_free(&x);
 }
 
+static void need_handles(struct fixture *x)
+{
+	if (has_handles(x))
+		return;
+	fixture_free(x);
+	print_message("skipped: no file handles in the directory for temporary files\n");
+	skip();
+}
+
 static void make_numbered(struct fixture *x, int n)
 {
 	char name[16];
@@ -124,6 +133,19 @@ static void make_numbered(struct fixture *x, int n)
 		snprintf(name, sizeof(name), "f%d", i);
 		host_write(x, name, name);
 	}
+}
+
+/* From f@from on, up to f@to: the last of them. */
+static struct op_entry look_up_numbered(struct fixture *x, int from, int to)
+{
+	struct op_entry e = {0};
+	char name[16];
+
+	for (int i = from; i < to; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		e = must_lookup(x, name);
+	}
+	return e;
 }
 
 static void test_eviction(void **state)
@@ -139,11 +161,7 @@ static void test_eviction(void **state)
 	cfg.max_fds = MAX_FDS;
 	cfg.max_inodes = FILES + 10;
 	fixture_new(&x, cfg);
-	if (!has_handles(&x)) {
-		fixture_free(&x);
-		print_message("skipped: no file handles in the directory for temporary files\n");
-		skip();
-	}
+	need_handles(&x);
 	make_numbered(&x, FILES);
 	before = process_fds();
 	for (int i = 0; i < FILES; i++) {
@@ -177,10 +195,7 @@ static void test_stale(void **state)
 	(void)state;
 	cfg.max_fds = 1;
 	fixture_new(&x, cfg);
-	if (!has_handles(&x)) {
-		fixture_free(&x);
-		skip();
-	}
+	need_handles(&x);
 	host_write(&x, "other", "");
 	host_write(&x, "a", "old");
 	old = must_lookup(&x, "a").node;
@@ -237,10 +252,7 @@ static void test_removed(void **state)
 	(void)state;
 	cfg.max_fds = 2;
 	fixture_new(&x, cfg);
-	if (!has_handles(&x)) {
-		fixture_free(&x);
-		skip();
-	}
+	need_handles(&x);
 	make_numbered(&x, 10);
 	host_write(&x, "away", "away");
 	host_write(&x, "over", "over");
@@ -248,20 +260,13 @@ static void test_removed(void **state)
 	host_write(&x, "here", "here");
 	away = must_lookup(&x, "away");
 	over = must_lookup(&x, "over");
-	must_lookup(&x, "f0");
-	must_lookup(&x, "f1");
-	must_lookup(&x, "f2");
+	look_up_numbered(&x, 0, 3);
 	closing_flush();
 	assert_int_equal(fs_op_unlink(&x.fs, &x.ctx, NODEID_ROOT, "away"), 0);
 	assert_int_equal(fs_op_rename(&x.fs, &x.ctx, NODEID_ROOT, "from", NODEID_ROOT, "over", 0), 0);
 	here = must_lookup(&x, "here");
 	assert_int_equal(fs_op_unlink(&x.fs, &x.ctx, NODEID_ROOT, "here"), 0);
-	for (int i = 3; i < 10; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "f%d", i);
-		must_lookup(&x, name);
-	}
+	look_up_numbered(&x, 3, 10);
 	closing_flush();
 	assert_int_equal(fs_op_getattr(&x.fs, &x.ctx, away.node, OP_NO_HANDLE, 0, &out), 0);
 	assert_int_equal(out.st.stx_nlink, 0);
@@ -294,19 +299,11 @@ static void test_renamed_before(void **state)
 	(void)state;
 	cfg.max_fds = 2;
 	fixture_new(&x, cfg);
-	if (!has_handles(&x)) {
-		fixture_free(&x);
-		skip();
-	}
+	need_handles(&x);
 	make_numbered(&x, 3);
 	host_write(&x, "to", "");
 	moved = must_lookup(&x, "to");
-	for (int i = 0; i < 3; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "f%d", i);
-		e = must_lookup(&x, name);
-	}
+	e = look_up_numbered(&x, 0, 3);
 	x.ctx.intent = &intent;
 	x.ctx.again = true;
 	assert_int_equal(fs_op_rename(&x.fs, &x.ctx, NODEID_ROOT, "from", NODEID_ROOT, "to", 0), 0);
@@ -328,10 +325,7 @@ static void test_same_key_other_handle(void **state)
 	(void)state;
 	cfg.max_fds = 1;
 	fixture_new(&x, cfg);
-	if (!has_handles(&x)) {
-		fixture_free(&x);
-		skip();
-	}
+	need_handles(&x);
 	tune.lookup_guess = 0; /* else the first descriptor to come is kept */
 	host_write(&x, "a", "text");
 	host_write(&x, "b", "");
@@ -673,10 +667,7 @@ static void test_probe_in_vain(void **state)
 
 	(void)state;
 	fixture_new(&x, fixture_config());
-	if (!has_handles(&x)) {
-		fixture_free(&x);
-		skip();
-	}
+	need_handles(&x);
 	snprintf(path, sizeof(path), "%s/sub", x.dir);
 	assert_int_equal(mkdir(path, 0755), 0);
 	fixture_mount("tmpfs", path, NULL, x.dir);
@@ -711,10 +702,7 @@ static void test_mounts_untold(void **state)
 
 	(void)state;
 	fixture_new(&x, fixture_config());
-	if (!has_handles(&x)) {
-		fixture_free(&x);
-		skip();
-	}
+	need_handles(&x);
 	m = segment_at(&x.seg, SEGMENT_MOUNTS);
 	m[MOUNT_ROOT].mnt_id = 0;
 	st = host_stat(&x, ".");
