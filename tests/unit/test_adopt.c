@@ -126,24 +126,31 @@ static void test_half_records(void **state)
 	share_free(&s);
 }
 
-static void test_refused(void **state)
+/* The state cannot be taken over with @root as the shared directory. */
+static void expect_refused(struct share *s, const char *root)
 {
 	struct fs_config cfg = share_config();
+	struct fs *fs;
+
+	cfg.root = open(root, O_PATH | O_CLOEXEC);
+	cfg.proc_self_fd = -1;
+	s->seg.adopt = true;
+	assert_int_equal(fs_new(&cfg, &s->seg, &fs, NULL), -EINVAL);
+	close(cfg.root);
+}
+
+static void test_refused(void **state)
+{
 	struct fs_counts before, after;
 	struct inode *i;
 	struct open_file f;
 	struct share s;
-	struct fs *fs;
 
 	(void)state;
 	share_new(&s, share_config());
 	f = share_file(&s, "f", "text", O_RDWR);
 	before = share_counts(&s);
-	cfg.root = open("/", O_PATH | O_CLOEXEC);
-	cfg.proc_self_fd = -1;
-	s.seg.adopt = true;
-	assert_int_equal(fs_new(&cfg, &s.seg, &fs, NULL), -EINVAL); /* another root */
-	close(cfg.root);
+	expect_refused(&s, "/"); /* another root */
 	crash(&s); /* who was refused has left everything as it was */
 	after = share_counts(&s);
 	assert_memory_equal(&before, &after, sizeof(before));
@@ -151,9 +158,7 @@ static void test_refused(void **state)
 	assert_int_equal(share_write(&s, f.node, f.fh, "more", 0, 0), 4);
 	i = (struct inode *)segment_at(&s.seg, SEGMENT_INODES) + (uint32_t)f.node.v;
 	i->handle_len = INODE_HANDLE_MAX + 1;
-	cfg.root = open(s.dir, O_PATH | O_CLOEXEC);
-	assert_int_equal(fs_new(&cfg, &s.seg, &fs, NULL), -EINVAL);
-	close(cfg.root);
+	expect_refused(&s, s.dir);
 	leave(s.fs);
 	fixture_remove_dir(s.dir);
 }
@@ -167,7 +172,6 @@ static void test_forged_ranges(void **state)
 	struct idtab_rec *beyond;
 	struct open_file f;
 	struct share s;
-	struct fs *fs;
 
 	(void)state;
 	share_new(&s, share_config());
@@ -178,11 +182,7 @@ static void test_forged_ranges(void **state)
 	owner->ranges = (uint32_t)ranges.count - 1;
 	beyond = (void *)((char *)segment_at(&s.seg, SEGMENT_LOCK_RANGES) + owner->ranges * ranges.size);
 	beyond->state = 1;
-	cfg.root = open(s.dir, O_PATH | O_CLOEXEC);
-	cfg.proc_self_fd = -1;
-	s.seg.adopt = true;
-	assert_int_equal(fs_new(&cfg, &s.seg, &fs, NULL), -EINVAL);
-	close(cfg.root);
+	expect_refused(&s, s.dir);
 	leave(s.fs);
 	fixture_remove_dir(s.dir);
 }
