@@ -110,21 +110,15 @@ void queue_abandon(struct queue *q)
 		abandon(q);
 }
 
-/* Descriptors and in-flight records of the one mean the same in the other. */
-static bool is_same_ring(const struct vring_config *a, const struct vring_config *b)
-{
-	return a->size == b->size && a->packed == b->packed && a->desc.v == b->desc.v &&
-	       a->avail.v == b->avail.v && a->used.v == b->used.v;
-}
-
 /* q->lock held; the ring was just set up as @ring. If it is another than the one that was stopped, nobody
  * waits there. */
 static void take_up_waiters(struct queue *q, const struct vring_config *ring, uint32_t base)
 {
-	bool waiters = q->inflight;
+	const struct vring_layout is = {ring->size, ring->packed, ring->desc, ring->avail, ring->used};
+	bool same = vring_layout_same(&is, &q->started), waiters = q->inflight;
 
-	if (is_same_ring(ring, &q->started) && base == q->stop_base &&
-		vring_inflight(q->ring) == q->stop_inflight)
+	q->started = is;
+	if (same && base == q->stop_base && vring_inflight(q->ring) == q->stop_inflight)
 		return;
 	abandon(q);
 	if (waiters)
@@ -161,7 +155,6 @@ int queue_start(
 	q->err = vq->err;
 	q->size = vq->ring.size;
 	take_up_waiters(q, &ring, vq->base);
-	q->started = ring;
 	q->running = true;
 	vring_no_kick(q->ring);
 	urgent_host(q);

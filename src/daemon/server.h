@@ -67,7 +67,7 @@ struct queue {
 	bool unkicked;			    /* a chain was there at queue_look(), and nobody at it */
 	unsigned int waiters, waiting_desc; /* what those of locks take of the ring */
 	unsigned int lock_waiters;
-	struct vring_config started;	   /* what the ring was last set up as */
+	struct vring_layout started;	   /* the ring's that was last set up */
 	uint32_t stop_base, stop_inflight; /* the ring's when it was stopped */
 	struct server *servers;
 

@@ -13,13 +13,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* By what a ring is known again on the next connection. */
-struct vhost_layout {
-	uint32_t size; /* 0: it is not */
-	bool packed;
-	struct fva desc, avail, used;
-};
-
 /* What a front-end has said of one ring. It runs when all that it needs has been said. */
 struct vhost_ring {
 	uint32_t size; /* 0: not said */
@@ -36,7 +29,7 @@ struct vhost_ring {
 	bool failed;		  /* could not be started: not tried again before it is told something new */
 	bool started;		  /* on this connection */
 	enum vring_track goes_on; /* what the next start makes of the records of what is in flight */
-	struct vhost_layout was;  /* of the ring that our records are of, perhaps of an earlier connection */
+	struct vring_layout was;  /* of the ring that our records are of, perhaps of an earlier connection */
 	int kick;
 	int call;
 	int err;

@@ -61,9 +61,9 @@ static void rest(struct vhost_device *d, struct vhost_ring *q)
 	q->running = false;
 }
 
-static struct vhost_layout layout_of(const struct vhost_device *d, const struct vhost_ring *q)
+static struct vring_layout layout_of(const struct vhost_device *d, const struct vhost_ring *q)
 {
-	return (struct vhost_layout){.size = q->addressed ? q->size : 0,
+	return (struct vring_layout){.size = q->addressed ? q->size : 0,
 		.packed = has(d, WIRE_F_RING_PACKED),
 		.desc = q->desc,
 		.avail = q->avail,
@@ -73,11 +73,10 @@ static struct vhost_layout layout_of(const struct vhost_device *d, const struct 
 /* Records that a front-end keeps tell by themselves: then rings_go_on() was called. */
 static enum vring_track goes_on(const struct vhost_device *d, const struct vhost_ring *q)
 {
-	const struct vhost_layout is = layout_of(d, q), *was = &q->was;
+	const struct vring_layout is = layout_of(d, q);
 
-	if (q->goes_on != VRING_TRACK_NEW || q->started || d->inflight.map || was->size != is.size ||
-		was->packed != is.packed || was->desc.v != is.desc.v || was->avail.v != is.avail.v ||
-		was->used.v != is.used.v)
+	if (q->goes_on != VRING_TRACK_NEW || q->started || d->inflight.map ||
+		!vring_layout_same(&q->was, &is))
 		return q->goes_on;
 	return VRING_TRACK_AGAIN;
 }
@@ -225,7 +224,7 @@ void rings_reset(struct vhost_device *d)
 void rings_close(struct vhost_device *d)
 {
 	bool remember = d->cfg.persistent && !d->inflight.map;
-	struct vhost_layout was[VHOST_MAX_QUEUES] = {0};
+	struct vring_layout was[VHOST_MAX_QUEUES] = {0};
 
 	for (unsigned int i = 0; i < d->queues && remember; i++)
 		was[i] = d->ring[i].was;

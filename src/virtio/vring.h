@@ -44,6 +44,21 @@ struct vring_config {
 	enum vring_track track_mode;
 };
 
+/* By what a ring is known again: descriptors and in-flight records of the one mean the same in another like
+ * it.
+ */
+struct vring_layout {
+	uint32_t size; /* 0: there is none */
+	bool packed;
+	struct fva desc, avail, used;
+};
+
+static inline bool vring_layout_same(const struct vring_layout *a, const struct vring_layout *b)
+{
+	return a->size == b->size && a->packed == b->packed && a->desc.v == b->desc.v &&
+	       a->avail.v == b->avail.v && a->used.v == b->used.v;
+}
+
 /* One descriptor chain that was popped. The iovecs lie in guest memory, in the order of the chain. */
 struct vring_chain {
 	uint16_t id;	   /* head index, or packed buffer ID */

@@ -151,7 +151,7 @@ static void test_refused(void **state)
 	f = share_file(&s, "f", "text", O_RDWR);
 	before = share_counts(&s);
 	expect_refused(&s, "/"); /* another root */
-	crash(&s); /* who was refused has left everything as it was */
+	crash(&s);		 /* who was refused has left everything as it was */
 	after = share_counts(&s);
 	assert_memory_equal(&before, &after, sizeof(before));
 	assert_int_equal(share_lookup(&s, "f").v, f.node.v);
